@@ -1,0 +1,1 @@
+"""The intermediate representation: one frozen graph, closed op sets, proven ranges, the interpreter."""

@@ -1,0 +1,238 @@
+"""The bundle on disk: graph.json (canonical, with a digest) and tensors.safetensors, recipe, golden values, report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from operator import index
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from arithmos.atomic import output_dir
+from arithmos.errors import UsageError
+from arithmos.ir.border import admit
+from arithmos.ir.check import problems_of
+from arithmos.ir.graph import Graph, Node, Source, Value
+from arithmos.ir.interpret import evaluate
+from arithmos.ir.interval import Interval, narrowest_dtype
+from arithmos.ir.scale import Dyadic, PerChannel, PowerOfTwo, Scale
+
+SCHEMA = 1
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""schema n -> the function that turns a document of schema n into one of schema n + 1. Never removed."""
+
+GRAPH_FILE, TENSOR_FILE, GOLDEN_FILE = "graph.json", "tensors.safetensors", "golden.safetensors"
+
+
+def save(
+    graph: Graph,
+    path: str | Path,
+    *,
+    golden: Mapping[str, np.ndarray] | None = None,
+    recipe: str = "",
+    report: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Path:
+    """Write the bundle directory; nothing of it exists until all of it does. Returns the path.
+
+    golden: inputs (as the network takes them) whose every value is stored, so that any consumer can check itself
+    without arithmos; one seeded random input by default. recipe: the text of recipe.toml. report: measured facts.
+    Raises UsageError if the directory exists (unless force) or the disk is full.
+    """
+    if golden is None and graph.op_set == "int":
+        golden = random_inputs(graph, 1)
+    with output_dir(Path(path), force=force) as folder:
+        document = encode(graph)
+        (folder / GRAPH_FILE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+        _write_tensors(graph.constants, folder / TENSOR_FILE)
+        if golden is not None:
+            values = evaluate(graph, admit(graph, golden), every=True)
+            _write_tensors({n: narrow(graph.values[n], a) for n, a in values.items()}, folder / GOLDEN_FILE)
+        if recipe:
+            (folder / "recipe.toml").write_text(recipe)
+        (folder / "report.json").write_text(json.dumps(dict(report or {}), indent=1, sort_keys=True) + "\n")
+    return Path(path)
+
+
+def load(path: str | Path) -> Graph:
+    """Read a bundle and prove it again: digest of every tensor, digest of the whole, structure, shapes, ranges.
+
+    Raises UsageError naming every file, tensor or value that is not what it claims to be.
+    """
+    folder = Path(path)
+    missing = [name for name in (GRAPH_FILE, TENSOR_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise _refuse(
+            folder, f"it has no {' and no '.join(missing)}", "give a directory that `arithmos quantize` wrote"
+        )
+    try:
+        document = json.loads((folder / GRAPH_FILE).read_text())
+        tensors = safetensors.numpy.load_file(folder / TENSOR_FILE)
+    except (ValueError, SafetensorError) as error:
+        raise _refuse(folder, f"a file is damaged: {error}", "copy or make the bundle again") from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(schema, int) or schema < 1:
+        raise _refuse(folder, f"{GRAPH_FILE} has no schema number", "give a directory that `arithmos quantize` wrote")
+    if schema > SCHEMA:
+        raise _refuse(folder, f"its schema is {schema}, this version reads up to {SCHEMA}", "upgrade arithmos")
+    try:
+        problems = _digest_problems(document, tensors)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _refuse(folder, f"{GRAPH_FILE} is not a graph: {error!r}", "make the bundle again") from error
+    if problems:
+        raise _refuse(
+            folder,
+            "\n       ".join(problems[:12]),
+            "copy or make the bundle again; it was changed after it was written",
+        )
+    for number in range(schema, SCHEMA):
+        document = MIGRATIONS[number](document)
+    try:
+        graph = decode(document, tensors)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _refuse(folder, f"{GRAPH_FILE} is not a graph: {error!r}", "make the bundle again") from error
+    problems = problems_of(graph)
+    if problems:
+        raise _refuse(folder, "\n       ".join(problems[:12]), "make the bundle again from the network")
+    return graph
+
+
+def digest(graph: Graph) -> str:
+    """sha256 of the canonical form: two graphs are the same network if and only if their digests are equal."""
+    return str(encode(graph)["digest"])
+
+
+def encode(graph: Graph) -> dict[str, Any]:
+    """The graph as a JSON document; `digest` covers everything else in it, and through `tensors` every constant."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "op_set": graph.op_set,
+        "inputs": list(graph.inputs),
+        "outputs": list(graph.outputs),
+        "nodes": [
+            {"op": n.op, "inputs": list(n.inputs), "output": n.output, "attrs": dict(n.attrs)} for n in graph.nodes
+        ],
+        "values": {name: _encode_value(value) for name, value in graph.values.items()},
+        "tensors": {name: _tensor_entry(array) for name, array in graph.constants.items()},
+    }
+    document = json.loads(_canonical(document))
+    return {**document, "digest": _document_digest(document)}
+
+
+def decode(document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Graph:
+    """The graph of a document that `encode` made. Raises KeyError, TypeError or ValueError for anything else."""
+    return Graph(
+        document["op_set"],
+        tuple(
+            Node(n["op"], tuple(n["inputs"]), n["output"], {k: _tuples(v) for k, v in n["attrs"].items()})
+            for n in document["nodes"]
+        ),
+        {name: _decode_value(name, value) for name, value in document["values"].items()},
+        {name: tensors[name] for name in document["tensors"]},
+        tuple(document["inputs"]),
+        tuple(document["outputs"]),
+    )
+
+
+def random_inputs(graph: Graph, n: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """n samples of every input of an integer graph, uniform over its range."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for name in graph.inputs:
+        value = graph.values[name]
+        assert value.range is not None, "only integer graphs have ranges to draw from"
+        shape = [-e * n if e < 0 else e for e in value.shape]
+        arrays[name] = narrow(value, rng.integers(value.range.lo, value.range.hi, shape, endpoint=True))
+    return arrays
+
+
+def narrow(value: Value, array: np.ndarray) -> np.ndarray:
+    """The array in the narrowest type that holds the value's proven range; floats stay as they are."""
+    return array if value.range is None else array.astype(narrowest_dtype(value.range))
+
+
+def _write_tensors(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    # Not by save_file: it gives the file to its owner alone, whatever the umask.
+    path.write_bytes(safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
+
+
+def _tensor_entry(array: np.ndarray) -> dict[str, Any]:
+    return {
+        "dtype": array.dtype.name,
+        "shape": list(array.shape),
+        "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+    }
+
+
+def _canonical(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _document_digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical({k: v for k, v in document.items() if k != "digest"})).hexdigest()
+
+
+def _digest_problems(document: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> list[str]:
+    claimed = document.get("tensors", {})
+    problems = [f"tensor '{name}' is missing" for name in claimed if name not in tensors]
+    problems += [f"tensor '{name}' is not one of the bundle's" for name in tensors if name not in claimed]
+    problems += [
+        f"tensor '{name}' does not match its digest"
+        for name, array in tensors.items()
+        if name in claimed and _tensor_entry(array) != claimed[name]
+    ]
+    if _document_digest(document) != document.get("digest"):
+        problems.append(f"{GRAPH_FILE} does not match its digest")
+    return problems
+
+
+def _refuse(folder: Path, why: str, fix: str) -> UsageError:
+    return UsageError("this bundle cannot be loaded", where=str(folder), why=why, fix=fix)
+
+
+def _tuples(item: Any) -> Any:
+    return tuple(_tuples(x) for x in item) if isinstance(item, list) else item
+
+
+def _encode_value(value: Value) -> dict[str, Any]:
+    entry: dict[str, Any] = {"shape": list(value.shape)}
+    if value.range is not None:
+        entry["range"] = [value.range.lo, value.range.hi]
+    if value.scale is not None:
+        entry["scale"] = encode_scale(value.scale)
+    if value.source != Source():
+        entry["source"] = [value.source.module, value.source.line]
+    return entry
+
+
+def _decode_value(name: str, entry: Mapping[str, Any]) -> Value:
+    interval = Interval(*map(index, entry["range"])) if "range" in entry else None
+    scale = decode_scale(entry["scale"]) if "scale" in entry else None
+    return Value(name, tuple(map(index, entry["shape"])), interval, scale, Source(*entry.get("source", ())))
+
+
+def encode_scale(scale: Scale) -> dict[str, Any]:
+    """{"exponent": e}, {"mul": m, "shift": s}, or {"axis": a, "scales": [...]}."""
+    match scale:
+        case PowerOfTwo(exponent):
+            return {"exponent": exponent}
+        case Dyadic(mul, shift):
+            return {"mul": mul, "shift": shift}
+        case PerChannel(axis, scales):
+            return {"axis": axis, "scales": [encode_scale(s) for s in scales]}
+
+
+def decode_scale(entry: Mapping[str, Any]) -> Scale:
+    """The inverse of encode_scale."""
+    if "axis" in entry:
+        return PerChannel(entry["axis"], tuple(_decode_number(s) for s in entry["scales"]))
+    return _decode_number(entry)
+
+
+def _decode_number(entry: Mapping[str, Any]) -> PowerOfTwo | Dyadic:
+    return PowerOfTwo(entry["exponent"]) if "exponent" in entry else Dyadic(entry["mul"], entry["shift"])

@@ -1,0 +1,71 @@
+"""The interpreter: the definition of correct. Short, slow, obvious; every other runner is compared with it by ==."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from arithmos.ir.graph import Graph
+from arithmos.ir.interval import interval_of
+from arithmos.ir.ops import OP_SETS
+
+
+def interpret(
+    graph: Graph, inputs: Mapping[str, np.ndarray], *, dtype: type = np.float32
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Every computed value in graph order, inputs first; integers as int64, floats as `dtype`
+    (integers given to a float graph too, except where they are indices).
+
+    A value is dropped after its last reader, so the memory is that of the live values. An integer that leaves its
+    proven range would be a defect of arithmos and stops the run: there is no silent wrap.
+    """
+    kind = np.int64 if graph.op_set == "int" else dtype
+    whole = set() if graph.op_set == "int" else indices(graph)
+    live = {name: _cast(inputs[name], kind, name in whole) for name in graph.inputs}
+    yield from live.items()
+    remaining: dict[str, int] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            remaining[name] = remaining.get(name, 0) + 1
+    table = OP_SETS[graph.op_set]
+    for node in graph.nodes:
+        kept = whole if node.op == "gather" or node.output in whole else set()
+        arrays = [_cast(live[n] if n in live else graph.constants[n], kind, n in kept) for n in node.inputs]
+        result = table[node.op].run(*arrays, **node.attrs)
+        interval = graph.values[node.output].range
+        if interval is not None and interval_of(result) not in interval:
+            raise AssertionError(f"{node.output} left its proven range {interval}: {interval_of(result)}")
+        yield node.output, result
+        live[node.output] = result
+        for name in node.inputs:
+            remaining[name] -= 1
+            if remaining[name] == 0:
+                live.pop(name, None)
+        if node.output not in remaining:
+            del live[node.output]
+
+
+def evaluate(
+    graph: Graph, inputs: Mapping[str, np.ndarray], *, every: bool = False, dtype: type = np.float32
+) -> dict[str, np.ndarray]:
+    """The outputs by name, or every value with `every=True` (constants excepted: they are in the graph)."""
+    wanted = set(graph.outputs)
+    results = {n: a for n, a in interpret(graph, inputs, dtype=dtype) if every or n in wanted}
+    results |= {n: np.asarray(graph.constants[n]) for n in graph.outputs if n in graph.constants}
+    return results if every else {name: results[name] for name in graph.outputs}
+
+
+def indices(graph: Graph) -> set[str]:
+    """The values of a float graph that choose rows of a gather, and what they are made of: they stay integers."""
+    found: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.output in found and node.op != "argmax":
+            found.update(node.inputs)
+        if node.op == "gather":
+            found.add(node.inputs[1])
+    return found
+
+
+def _cast(array: np.ndarray, kind: type, whole: bool) -> np.ndarray:
+    return array if whole and array.dtype.kind in "iub" else array.astype(kind, copy=False)
