@@ -1,0 +1,93 @@
+"""Calibration: run the float graph on sample inputs and record what every value looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from arithmos.errors import UsageError
+from arithmos.ir.border import admit, as_array, batch_size
+from arithmos.ir.graph import Graph
+from arithmos.ir.interpret import interpret
+from arithmos.quant.observe import Observation, Observer
+
+Sample = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What calibration saw: an Observation for each float value, and the first samples themselves.
+
+    samples: kept for the corrections that must run the network again (equalisation); at most `keep` images.
+    """
+
+    observations: Mapping[str, Observation]
+    samples: tuple[Sample, ...]
+    n_samples: int
+
+
+def calibrate(graph: Graph, batches: Iterable[Any], *, keep: int = 64) -> Stats:
+    """Observe every float value of the graph over batches, streamed: memory is one batch and one histogram a value.
+
+    batches: an iterable of arrays or tensors (batch first), or of {name: array} for several inputs. A batch is run
+    in pieces of at most 32 samples. Raises UsageError for no batches, NaN or infinite values (with the batch's
+    number), and shapes that do not fit.
+    """
+    observers: dict[str, Observer] = {}
+    kept: list[Sample] = []
+    n = n_kept = 0
+    for index, batch in enumerate(batches):
+        try:
+            arrays = admit(graph, _named(graph, batch))
+        except UsageError as error:
+            raise UsageError(f"calibration batch {index} cannot be used", why=error.why, fix=error.fix) from error
+        size = next((s for m in graph.inputs if (s := batch_size(graph.values[m].shape, arrays[m].shape))), 1)
+        for piece in pieces(graph, arrays, size):
+            for name, array in interpret(graph, piece):
+                if array.dtype.kind == "f":
+                    observers.setdefault(name, Observer()).update(array)
+        if n_kept < keep:
+            kept.extend(pieces(graph, arrays, min(size, keep - n_kept)))
+            n_kept += min(size, keep - n_kept)
+        n += size
+    if n == 0:
+        raise UsageError(
+            "there is nothing to calibrate on",
+            why="the iterable of batches was empty",
+            fix="give at least one batch of typical inputs; 256 training images are a good choice",
+        )
+    observations = {name: observer.observation() for name, observer in observers.items()}
+    broken = [name for name, seen in observations.items() if not np.isfinite([seen.lo, seen.hi]).all()]
+    if broken:
+        raise UsageError(
+            f"{len(broken)} values become NaN or infinite on the calibration inputs",
+            why=f"the first is '{broken[0]}', from {graph.values[broken[0]].source}",
+            fix="check the weights and the normalisation of the images",
+        )
+    return Stats(observations, tuple(kept), n)
+
+
+def pieces(graph: Graph, arrays: Sample, size: int, limit: int = 32) -> list[Sample]:
+    """The first `size` samples in pieces of at most `limit`; inputs without a batch axis go with every piece."""
+
+    def cut(name: str, start: int, stop: int) -> np.ndarray:
+        shape = graph.values[name].shape
+        axis = next((a for a, e in enumerate(shape) if e < 0), None)
+        if axis is None:
+            return arrays[name]
+        return arrays[name][(slice(None),) * axis + (slice(start * -shape[axis], stop * -shape[axis]),)]
+
+    starts = range(0, size, limit)
+    return [{m: cut(m, s, min(s + limit, size)) for m in graph.inputs} for s in starts]
+
+
+def _named(graph: Graph, batch: Any) -> dict[str, np.ndarray]:
+    if isinstance(batch, Mapping):
+        return {name: as_array(array) for name, array in batch.items()}
+    if len(graph.inputs) == 1:
+        pair = isinstance(batch, tuple | list) and bool(batch) and getattr(batch[0], "ndim", 0) > 0
+        return {graph.inputs[0]: as_array(batch[0] if pair else batch)}  # a data loader yields (images, labels)
+    return dict(zip(graph.inputs, map(as_array, batch), strict=False))

@@ -1,0 +1,208 @@
+"""The recipe: everything a quantization may choose, with its defaults, in one frozen value and one TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import tomlkit
+
+from arithmos.errors import ArithmosError, UsageError
+from arithmos.quant.observe import percentile
+
+PER_NODE = ("weight_bits", "activation_bits", "weight_observer", "activation_observer", "weight_scale")
+"""The fields that an override may set for some nodes."""
+
+CORRECTIONS = ("equalize", "bias")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a float graph becomes integers. One value for all its stages, because a bundle keeps it as one file.
+
+    overrides: {glob on torch module path or value name: {field: value}}, fields of PER_NODE only; later globs win.
+    """
+
+    weight_bits: int = field(
+        default=8, metadata={"help": "bits of weights, 2 to 8 (to 16 where no fast kernel is needed)"}
+    )
+    activation_bits: int = field(default=8, metadata={"help": "bits of the values between layers, 2 to 16"})
+    edge_bits: int = field(
+        default=8,
+        metadata={
+            "help": "bits of the inputs, and at least so many for weights and inputs of the first and last layers"
+        },
+    )
+    weight_observer: str = field(
+        default="auto", metadata={"help": "auto, minmax, mse, percentile:P; auto is minmax from 7 bits on, else mse"}
+    )
+    activation_observer: str = field(
+        default="auto",
+        metadata={
+            "help": "auto, minmax, mse, percentile:P; auto: minmax from 7 bits on, mse at 5 and 6, then percentile:99.9"
+        },
+    )
+    weight_scale: Literal["channel", "tensor"] = field(
+        default="channel", metadata={"help": "one weight scale a channel, or one in all"}
+    )
+    scales: Literal["dyadic", "power_of_two"] = field(
+        default="dyadic", metadata={"help": "dyadic (24-bit multiplier and shift) or power_of_two (shifts only)"}
+    )
+    joins: Literal["fused", "equal"] = field(
+        default="fused",
+        metadata={"help": "residual joins: fused (one rounding) or equal (operands on one scale, the add is free)"},
+    )
+    multiplier_bits: int = field(default=24, metadata={"help": "requantize multipliers stay below 2**this"})
+    corrections: tuple[str, ...] = field(
+        default=(), metadata={"help": "equalize (cross-layer equalisation), bias (bias correction)"}
+    )
+    overrides: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict, metadata={"help": "fields for nodes that match a glob"}
+    )
+
+    def __post_init__(self) -> None:
+        problems = _shape_problems(self) or _problems(self)
+        if not problems:
+            object.__setattr__(self, "corrections", tuple(self.corrections))
+            frozen = {glob: MappingProxyType(dict(chosen)) for glob, chosen in self.overrides.items()}
+            object.__setattr__(self, "overrides", MappingProxyType(frozen))
+        if problems:
+            raise UsageError(
+                "this recipe cannot be followed",
+                why="\n       ".join(problems),
+                fix="the fields and their values are listed by `arithmos quantize --help`",
+            )
+
+    def at(self, *names: str) -> Recipe:
+        """The recipe of one node, known by its module path and value name: the matching overrides applied in order."""
+        chosen: dict[str, Any] = {}
+        for glob, values in self.overrides.items():
+            if any(fnmatchcase(name, glob) for name in names if name):
+                chosen |= values
+        return dataclasses.replace(self, overrides={}, **chosen) if chosen else self
+
+    @property
+    def weight_observer_used(self) -> str:
+        """The weight observer with auto resolved."""
+        if self.weight_observer != "auto":
+            return self.weight_observer
+        return "minmax" if self.weight_bits >= 7 else "mse"
+
+    @property
+    def activation_observer_used(self) -> str:
+        """The activation observer with auto resolved."""
+        if self.activation_observer != "auto":
+            return self.activation_observer
+        return "minmax" if self.activation_bits >= 7 else "mse" if self.activation_bits >= 5 else "percentile:99.9"
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "weight_scale": ("channel", "tensor"),
+    "scales": ("dyadic", "power_of_two"),
+    "joins": ("fused", "equal"),
+}
+BIT_RANGES = {"weight_bits": (2, 16), "activation_bits": (2, 16), "edge_bits": (2, 16), "multiplier_bits": (2, 31)}
+
+
+def _shape_problems(recipe: Recipe) -> list[str]:
+    problems: list[str] = []
+    if not isinstance(recipe.corrections, tuple | list):
+        problems.append(f"corrections must be a list, got {recipe.corrections!r}")
+    if not isinstance(recipe.overrides, Mapping):
+        return [*problems, f"overrides must be tables named by globs, got {recipe.overrides!r}"]
+    return problems + [
+        f"overrides.{glob!r} must be a table of fields, got {chosen!r}"
+        for glob, chosen in recipe.overrides.items()
+        if not isinstance(chosen, Mapping)
+    ]
+
+
+def _problems(recipe: Recipe) -> list[str]:
+    problems = [problem for f in fields(Recipe) for problem in _value_problems(f.name, getattr(recipe, f.name))]
+    for glob, chosen in recipe.overrides.items():
+        for name, value in chosen.items():
+            if name not in PER_NODE:
+                problems.append(
+                    f"overrides.{glob!r}: '{name}' cannot differ between nodes (only {', '.join(PER_NODE)})"
+                )
+            problems += [f"overrides.{glob!r}: {problem}" for problem in _value_problems(name, value)]
+    return problems
+
+
+def _value_problems(name: str, value: Any) -> list[str]:
+    if name in BIT_RANGES:
+        low, high = BIT_RANGES[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            return [f"{name} must be an integer from {low} to {high}, got {value!r}"]
+    if name in CHOICES and value not in CHOICES[name]:
+        return [f"{name} must be one of {', '.join(CHOICES[name])}, got {value!r}"]
+    if name == "corrections":
+        return [
+            f"there is no correction {c!r}, there are {', '.join(CORRECTIONS)}" for c in value if c not in CORRECTIONS
+        ]
+    if name.endswith("_observer") and value not in ("auto", "minmax", "mse"):
+        try:
+            percentile(str(value))
+        except ArithmosError:
+            return [f"{name} must be auto, minmax, mse or percentile:P with 0 < P <= 100, got {value!r}"]
+    return []
+
+
+def from_mapping(data: Mapping[str, Any], where: str = "") -> Recipe:
+    """The recipe of a parsed TOML document. Raises UsageError naming every unknown key with the closest known one."""
+    known = [f.name for f in fields(Recipe)]
+    unknown = []
+    for key in data:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            unknown.append(f"there is no '{key}'" + (f", did you mean '{close[0]}'?" if close else ""))
+    if unknown:
+        raise UsageError(
+            "this recipe has unknown keys",
+            where=where,
+            why="\n       ".join(unknown),
+            fix=f"the keys are {', '.join(known)}",
+        )
+    return Recipe(**data)
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """The recipe in a TOML file. Raises UsageError for a missing file, bad TOML, unknown keys and bad values."""
+    try:
+        data = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise UsageError(
+            "the recipe cannot be read", where=str(path), why=str(error), fix="give a TOML file"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            "the recipe is not TOML", where=str(path), why=str(error), fix="mend the line it names"
+        ) from error
+    return from_mapping(data, str(path))
+
+
+def as_toml(recipe: Recipe, nodes: Mapping[str, str] | None = None) -> str:
+    """The recipe as TOML, every field with a comment; nodes {glob: op} become commented overrides to fill in."""
+    document = tomlkit.document()
+    for f in fields(Recipe):
+        if f.name == "overrides":
+            continue
+        value = getattr(recipe, f.name)
+        document.add(tomlkit.comment(f.metadata["help"]))
+        document.add(f.name, list(value) if isinstance(value, tuple) else value)
+    if recipe.overrides:
+        document.add("overrides", {glob: dict(chosen) for glob, chosen in recipe.overrides.items()})
+    for glob, op in (nodes or {}).items():
+        document.add(tomlkit.nl())
+        document.add(tomlkit.comment(f'[overrides."{glob}"]  # {op}'))
+        resolved = recipe.at(glob)
+        for name in PER_NODE:
+            document.add(tomlkit.comment(f"{name} = {tomlkit.item(getattr(resolved, name)).as_string()}"))
+    return tomlkit.dumps(document)

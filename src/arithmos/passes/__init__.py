@@ -1,0 +1,1 @@
+"""Passes: Graph -> Graph, one rule a file. A pipeline is a list of them."""

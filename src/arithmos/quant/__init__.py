@@ -1,0 +1,1 @@
+"""Quantizers: pure mathematics on arrays. They know no graph; the lowering calls them."""

@@ -1,0 +1,43 @@
+"""Grids: evenly spaced levels step * k with k in a range of integers, symmetric about zero, without a zero point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from arithmos.ir.interval import Interval, unsigned
+from arithmos.ir.scale import round_scale
+
+ScaleKind = Literal["dyadic", "power_of_two"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The numbers step * k, k in range."""
+
+    step: float
+    range: Interval
+
+
+def symmetric(bits: int, *, nonnegative: bool = False) -> Interval:
+    """[-(2**(bits-1) - 1), 2**(bits-1) - 1], or [0, 2**bits - 1] for values that cannot be negative.
+
+    The lowest two's complement number is left out, so that negation never leaves the range.
+    """
+    return unsigned(bits) if nonnegative else Interval(-max((1 << (bits - 1)) - 1, 1), max((1 << (bits - 1)) - 1, 1))
+
+
+def admissible_step(step: float, kind: ScaleKind) -> float:
+    """The step of the kind that is allowed: 24 significant bits, or the next power of two that is not smaller."""
+    if kind == "power_of_two":
+        mantissa, exponent = math.frexp(step)  # in [1/2, 1): a logarithm would round steps just above a power down
+        return math.ldexp(1.0, exponent - (mantissa == 0.5))
+    return round_scale(step)
+
+
+def round_half_up(x: np.ndarray) -> np.ndarray:
+    """floor(x + 1/2) as int64: the project's one rounding rule; ties go towards +inf."""
+    return np.floor(np.asarray(x, dtype=np.float64) + 0.5).astype(np.int64)
