@@ -1,0 +1,303 @@
+"""Arithmetic, element by element: sums, products, quotients, bounds, comparisons and choices."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+
+from arithmos.front.call import Call, Computed, Folded, Operand, Refusal, Tensor, as_array, dtype_of, shape_of
+
+MASKED = -1e30
+"""Stands for minus infinity where a mask puts it: softmax makes 0 of both, and a range with infinity has no grid."""
+
+
+def number(call: Call, x: Operand, suffix: str = "number") -> Operand:
+    """x for arithmetic: booleans become 0.0 and 1.0, for numpy adds and multiplies them as truth values."""
+    if isinstance(x, Computed) and x.dtype == torch.bool:
+        return call.emit("mul", x, 1.0, suffix=suffix)
+    return x
+
+
+def finite(x: Operand) -> Operand:
+    """A number with infinities replaced by +-1e30 (see MASKED)."""
+    if isinstance(x, Folded):
+        return Folded(x.tensor.clamp(MASKED, -MASKED), x.shape, x.name) if x.dtype.is_floating_point else x
+    return x if isinstance(x, Computed) else max(MASKED, min(-MASKED, x)) if math.isinf(x) else x
+
+
+def times(call: Call, x: Operand, factor: float, suffix: str) -> Operand:
+    """x * factor; nothing is added for 1."""
+    return x if factor == 1 else call.emit("mul", x, factor, suffix=suffix)
+
+
+def _add(call: Call, a: Operand, b: Operand, alpha: float = 1) -> Tensor:
+    a, b = number(call, a), times(call, number(call, b), alpha, "scaled")
+    return add_mask(call, b, a) if isinstance(a, Folded) else add_mask(call, a, b)
+
+
+def add_mask(call: Call, x: Operand, mask: Operand, suffix: str = "") -> Computed:
+    """x + mask; where a constant mask is minus infinity the sum is MASKED."""
+    if not isinstance(mask, Folded) or not torch.isneginf(mask.tensor).any():
+        return call.join("add", x, mask, suffix=suffix)
+    absent = torch.isneginf(mask.tensor)
+    rest = mask.tensor.masked_fill(absent, 0)
+    if rest.any():
+        x = call.join("add", x, Folded(rest, mask.shape, f"{mask.name}.finite"), suffix="shifted")
+    return call.join("where", Folded(absent, mask.shape, f"{mask.name}.absent"), MASKED, x, suffix=suffix)
+
+
+def _sub(call: Call, a: Operand, b: Operand, alpha: float = 1) -> Tensor:
+    return call.join("sub", number(call, a), times(call, number(call, b), alpha, "scaled"))
+
+
+def _rsub(call: Call, a: Operand, b: Operand, alpha: float = 1) -> Tensor:
+    return _sub(call, b, a, alpha)
+
+
+def mul(call: Call, a: Operand, b: Operand, suffix: str = "") -> Tensor:
+    """a * b."""
+    return call.join("mul", number(call, a), number(call, b), suffix=suffix)
+
+
+def divide(call: Call, a: Operand, b: Operand, suffix: str = "") -> Tensor:
+    """a / b; by a constant it is a product with the reciprocals, in float64."""
+    a, b = number(call, a), number(call, b)
+    if isinstance(b, float | int) and b != 0:
+        return call.emit("mul", a, 1.0 / b, suffix=suffix)
+    if isinstance(b, Folded) and (b.tensor != 0).all():
+        return call.join("mul", a, Folded(b.tensor.double().reciprocal(), b.shape, f"{b.name}.reciprocal"), suffix=suffix)
+    return call.join("div", a, b, suffix=suffix)
+
+
+def _div(call: Call, a: Operand, b: Operand, rounding_mode: str | None = None) -> Tensor:
+    if rounding_mode:
+        raise Refusal(f"it rounds computed values ({rounding_mode})", "divide without rounding_mode, or round outside of the network")
+    return divide(call, a, b)
+
+
+def _neg(call: Call, x: Tensor) -> Tensor:
+    return call.emit("mul", x, -1)
+
+
+def _maximum(call: Call, a: Operand, b: Operand) -> Tensor:
+    return call.join("maximum", a, b)
+
+
+def _minimum(call: Call, a: Operand, b: Operand) -> Tensor:
+    """-max(-a, -b)."""
+    return call.emit("mul", call.join("maximum", negated(call, a), negated(call, b), suffix="maximum"), -1)
+
+
+def negated(call: Call, x: Operand) -> Operand:
+    """-x, at once for what is known."""
+    if isinstance(x, Folded):
+        return Folded(-x.tensor, x.shape, f"{x.name}.negative")
+    return call.emit("mul", x, -1, suffix="negative") if isinstance(x, Computed) else -x
+
+
+def _clamp(call: Call, x: Tensor, lo: Operand | None = None, hi: Operand | None = None) -> Tensor:
+    def bound(limit: Operand | None) -> Operand | None:
+        return limit.tensor.item() if isinstance(limit, Folded) and not limit.shape else limit
+
+    lo, hi = bound(lo), bound(hi)
+    if not isinstance(lo, Computed | Folded) and not isinstance(hi, Computed | Folded):
+        return call.emit("clip", x, lo=lo, hi=hi)
+    if lo is not None:
+        x = call.join("maximum", x, lo, suffix="" if hi is None else "raised")
+    return x if hi is None else _minimum(call, x, hi)
+
+
+def _clamp_max(call: Call, x: Tensor, hi: Operand) -> Tensor:
+    return _clamp(call, x, None, hi)
+
+
+def _where(call: Call, condition: Tensor, a: Operand, b: Operand) -> Tensor:
+    return call.join("where", condition, finite(a), finite(b))
+
+
+def _masked_fill(call: Call, x: Operand, mask: Tensor, value: Operand) -> Tensor:
+    return call.join("where", mask, finite(value), finite(x))
+
+
+def _threshold(call: Call, x: Tensor, threshold: float, value: float) -> Tensor:
+    above = call.emit("step", call.emit("sub", x, threshold, suffix="above"), suffix="step")
+    return call.emit("where", above, x, value)
+
+
+def _compare(call: Call, a: Operand, b: Operand, *, swapped: bool = False, negative: bool = False) -> Tensor:
+    """step(a - b), where step(d) is 1 for d > 0 and else 0; the other orders swap the sides or take 1 - step."""
+    first, second = (b, a) if swapped else (a, b)
+    gap = call.join("sub", number(call, first), number(call, second), suffix="gap")
+    if not negative:
+        return call.emit("step", gap)
+    return call.emit("sub", 1, call.emit("step", gap, suffix="step"))
+
+
+def _equal(call: Call, a: Operand, b: Operand, *, negative: bool = False) -> Tensor:
+    """1 - step(abs(a - b)); without the 1 - for !=."""
+    gap = call.emit("abs", call.join("sub", number(call, a), number(call, b), suffix="gap"), suffix="distance")
+    return call.emit("step", gap) if negative else call.emit("sub", 1, call.emit("step", gap, suffix="step"))
+
+
+def _truth(call: Call, x: Operand) -> Operand:
+    """x as a truth value: 1 where it is not 0."""
+    if dtype_of(x) == torch.bool:
+        return number(call, x)
+    if isinstance(x, Folded):
+        return Folded(x.tensor != 0, x.shape, x.name)
+    return call.emit("step", call.emit("abs", x, suffix="distance"), suffix="truth")
+
+
+def _not(call: Call, x: Tensor) -> Tensor:
+    return call.emit("sub", 1, _truth(call, x))
+
+
+def _and(call: Call, a: Operand, b: Operand) -> Tensor:
+    return call.join("mul", _truth(call, a), _truth(call, b))
+
+
+def _or(call: Call, a: Operand, b: Operand) -> Tensor:
+    return call.join("maximum", _truth(call, a), _truth(call, b))
+
+
+def _xor(call: Call, a: Operand, b: Operand) -> Tensor:
+    return _equal(call, _truth(call, a), _truth(call, b), negative=True)
+
+
+def _bits(rule):  # type: ignore[no-untyped-def]
+    """Bit by bit is the same as by truth value only for booleans."""
+
+    def checked(call: Call, *xs: Operand) -> Tensor:
+        if any(dtype_of(x) != torch.bool for x in xs):
+            raise Refusal("it works on the bits of integers", "use boolean masks")
+        result: Tensor = rule(call, *xs)
+        return result
+
+    return checked
+
+
+def square(call: Call, x: Operand, suffix: str = "") -> Tensor:
+    """x * x."""
+    return call.emit("mul", x, x, suffix=suffix)
+
+
+NAMED_POWERS = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
+
+
+def _pow(call: Call, x: Tensor, exponent: Operand) -> Tensor:
+    power = exponent.tensor.item() if isinstance(exponent, Folded) and exponent.tensor.numel() == 1 else exponent
+    if isinstance(power, Computed | Folded):
+        raise Refusal("the exponent is not one number", "write exp(y * log(x))")
+    if power == 2:
+        return square(call, x)
+    if power in NAMED_POWERS:
+        return call.emit(NAMED_POWERS[power], x)
+    return call.emit("pow", x, exponent=float(power))
+
+
+def _power_of_number(call: Call, base: float, x: Tensor) -> Tensor:
+    if base <= 0:
+        raise Refusal(f"it takes powers of {base}", "use a positive base")
+    return call.emit("exp", call.emit("mul", x, math.log(base), suffix="scaled"))
+
+
+def _addcmul(call: Call, x: Tensor, a: Tensor, b: Tensor, value: float = 1) -> Tensor:
+    return call.join("add", x, times(call, mul(call, a, b, "product"), value, "scaled"))
+
+
+def _addcdiv(call: Call, x: Tensor, a: Tensor, b: Tensor, value: float = 1) -> Tensor:
+    return call.join("add", x, times(call, divide(call, a, b, "quotient"), value, "scaled"))
+
+
+def _lerp(call: Call, a: Tensor, b: Tensor, weight: Operand) -> Tensor:
+    return call.join("add", a, call.join("mul", call.join("sub", b, a, suffix="gap"), weight, suffix="share"))
+
+
+def convert(call: Call, x: Tensor, *_: object) -> Tensor:
+    """Another type: floats stay as they are (runs choose the precision), integers become floats exactly."""
+    if x.dtype == call.dtype or x.dtype.is_floating_point and call.dtype.is_floating_point:
+        return x
+    if call.dtype == torch.bool:
+        truth = _truth(call, x)
+        assert isinstance(truth, Computed | Folded)
+        return truth
+    if x.dtype.is_floating_point:
+        raise Refusal("it cuts computed numbers to integers", "keep them as floats; quantization chooses the integers")
+    return call.emit("mul", x, 1.0) if call.dtype.is_floating_point or x.dtype == torch.bool else x
+
+
+def _floor_of_constant(call: Call, a: Operand, b: Operand) -> Tensor:
+    return _div(call, a, b, "floor")
+
+
+ORDERS = {
+    "gt": partial(_compare),
+    "lt": partial(_compare, swapped=True),
+    "ge": partial(_compare, swapped=True, negative=True),
+    "le": partial(_compare, negative=True),
+    "eq": partial(_equal),
+    "ne": partial(_equal, negative=True),
+}
+
+ROWS = {
+    **{f"aten.{name}.{kind}": rule for name, rule in ORDERS.items() for kind in ("Scalar", "Tensor")},
+    **{f"aten.{name}.{kind}": rule for name, rule in {"greater": ORDERS["gt"], "less": ORDERS["lt"]}.items() for kind in ("Scalar", "Tensor")},
+    "aten.add.Tensor": _add,
+    "aten.add.Scalar": _add,
+    "aten.sub.Tensor": _sub,
+    "aten.sub.Scalar": _sub,
+    "aten.subtract.Tensor": _sub,
+    "aten.rsub.Scalar": _rsub,
+    "aten.rsub.Tensor": _rsub,
+    "aten.mul.Tensor": mul,
+    "aten.mul.Scalar": mul,
+    "aten.multiply.Tensor": mul,
+    "aten.multiply.Scalar": mul,
+    **{f"aten.{name}.{kind}": _div for name in ("div", "divide", "true_divide") for kind in ("Tensor", "Scalar")},
+    "aten.div.Tensor_mode": _div,
+    "aten.div.Scalar_mode": _div,
+    "aten.floor_divide.default": _floor_of_constant,
+    "aten.neg.default": _neg,
+    "aten.negative.default": _neg,
+    "aten.maximum.default": _maximum,
+    "aten.max.other": _maximum,
+    "aten.minimum.default": _minimum,
+    "aten.min.other": _minimum,
+    "aten.clamp.default": _clamp,
+    "aten.clamp.Tensor": _clamp,
+    "aten.clip.default": _clamp,
+    "aten.clamp_min.default": _clamp,
+    "aten.clamp_min.Tensor": _clamp,
+    "aten.clamp_max.default": _clamp_max,
+    "aten.clamp_max.Tensor": _clamp_max,
+    "aten.hardtanh.default": lambda call, x, lo=-1.0, hi=1.0: _clamp(call, x, lo, hi),
+    "aten.relu6.default": lambda call, x: _clamp(call, x, 0, 6),
+    "aten.where.self": _where,
+    "aten.where.ScalarOther": _where,
+    "aten.where.ScalarSelf": _where,
+    "aten.where.Scalar": _where,
+    "aten.masked_fill.Scalar": _masked_fill,
+    "aten.masked_fill.Tensor": _masked_fill,
+    "aten.threshold.default": _threshold,
+    "aten.logical_not.default": _not,
+    "aten.logical_and.default": _and,
+    "aten.logical_or.default": _or,
+    "aten.logical_xor.default": _xor,
+    "aten.bitwise_not.default": _bits(_not),
+    **{f"aten.{name}.Tensor": _bits(_and) for name in ("bitwise_and", "__and__")},
+    **{f"aten.{name}.Tensor": _bits(_or) for name in ("bitwise_or", "__or__")},
+    **{f"aten.{name}.Tensor": _bits(_xor) for name in ("bitwise_xor", "__xor__")},
+    "aten.square.default": square,
+    "aten.pow.Tensor_Scalar": _pow,
+    "aten.pow.Tensor_Tensor": _pow,
+    "aten.pow.Scalar": _power_of_number,
+    "aten.addcmul.default": _addcmul,
+    "aten.addcdiv.default": _addcdiv,
+    "aten.lerp.Scalar": _lerp,
+    "aten.lerp.Tensor": _lerp,
+    **{f"aten.to.{kind}": convert for kind in ("dtype", "dtype_layout", "device", "other", "prim_Device", "prim_dtype")},
+    "aten._to_copy.default": convert,
+    "aten.type_as.default": convert,
+}

@@ -1,0 +1,183 @@
+"""The exported program of a module: torch.export without decompositions, its batch dynamic, in-place writes resolved."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+from torch.fx import Node
+
+from arithmos.errors import UnsupportedNetwork
+from arithmos.front.origin import is_users
+
+logger = logging.getLogger("arithmos")
+
+Example = tuple[Any, ...] | dict[str, Any]
+"""Positional or keyword arguments of a module."""
+
+
+def export(model: nn.Module, example: Example) -> ExportedProgram:
+    """The program with axis 0 of every input that has the batch dynamic; with fixed sizes where a module fixes them.
+
+    The batch is what the first tensor has on axis 0; an input with another extent there has none. A batch of one is
+    exported as two, for torch takes one as a constant. Raises UnsupportedNetwork with the user's line.
+    """
+    tensors = [x for x in _flat(example) if isinstance(x, torch.Tensor) and x.dim()]
+    if not tensors:
+        return _attempt(model, example, dynamic=False, strict=False)
+    batch = tensors[0].shape[0]
+    enlarged = _mapped(example, lambda x: torch.cat([x, x]) if _has_batch(x, 1) else x) if batch == 1 else example
+    failure: UnsupportedNetwork | None = None
+    # len(x) gives torch.export a plain number; its strict mode reads the code instead and keeps the size dynamic.
+    for strict in (False, True):
+        try:
+            program = _attempt(model, enlarged, dynamic=True, strict=strict)
+        except UnsupportedNetwork as error:
+            failure = failure or error
+            if error.what.startswith(CONTROL_FLOW):
+                raise
+            continue
+        if _is_dynamic(program):
+            return program
+    try:
+        program = _attempt(model, example, dynamic=False, strict=False)
+    except UnsupportedNetwork as error:
+        raise (error if failure is None else failure) from None
+    logger.warning("the module fixes its batch size: the graph takes a batch of %d only", batch)
+    return program
+
+
+def functional(program: ExportedProgram) -> ExportedProgram:
+    """The program without writes in place that others could see: torch makes copies where a view or a later reader is left."""
+    if not _needs_copies(program):
+        return program
+    with _quiet():
+        return program.run_decompositions({})
+
+
+CONTROL_FLOW = "the network decides by values it computes"
+
+
+def _attempt(model: nn.Module, example: Example, *, dynamic: bool, strict: bool) -> ExportedProgram:
+    """One call of torch.export, its failures explained."""
+    args, kwargs = ((), example) if isinstance(example, dict) else (example, None)
+    tensors = [x for x in _flat(example) if isinstance(x, torch.Tensor) and x.dim()]
+    batch = tensors[0].shape[0] if tensors else 0
+    shapes = _mapped(example, lambda x: {0: Dim.AUTO} if dynamic and _has_batch(x, batch) else None)
+    try:
+        with torch.no_grad(), _quiet():
+            return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=strict)
+    except Exception as error:  # the module's own forward runs here, and may raise anything
+        raise _explained(error) from None
+
+
+def _explained(error: Exception) -> UnsupportedNetwork:
+    """What torch.export said, in short, with the user's line."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if is_users(f.filename) and f.filename != __file__]
+    where = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    code = frames[-1].line if frames else ""
+    lines = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {lines[0] if lines else ''}".removesuffix(": ")
+    if "data-dependent" in str(error) or "data dependent" in str(error) or "data_dependent" in str(error):
+        return UnsupportedNetwork(
+            CONTROL_FLOW,
+            where=f"{where}  {code}".strip(),
+            why="a graph has the same operations for every input, and here a Python number or condition comes out of a tensor",
+            fix="compute both sides and choose with torch.where(condition, a, b),\n"
+            "       or make the condition a constant: an argument of the module's __init__",
+        )
+    return UnsupportedNetwork(
+        "torch.export cannot follow the network",
+        where=f"{where}  {code}".strip(),
+        why=reason,
+        fix="check that model(*example) runs; keep forward to torch operations on tensors",
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch's own notes on an export (deprecations of its internals, whole graphs) say nothing to a user."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.fx", "torch._dynamo", "torch._export", "torch._subclasses")]
+    levels = [log.level for log in loggers]
+    with warnings.catch_warnings():
+        for category in (FutureWarning, DeprecationWarning, UserWarning):
+            warnings.filterwarnings("ignore", category=category)
+        try:
+            for log in loggers:
+                log.setLevel(logging.CRITICAL)
+            yield
+        finally:
+            for log, level in zip(loggers, levels, strict=True):
+                log.setLevel(level)
+
+
+def _has_batch(x: Any, batch: int) -> bool:
+    return isinstance(x, torch.Tensor) and x.dim() > 0 and x.shape[0] == batch
+
+
+def _is_dynamic(program: ExportedProgram) -> bool:
+    user = set(program.graph_signature.user_inputs)
+    values = [n.meta.get("val") for n in program.graph.nodes if n.op == "placeholder" and n.name in user]
+    return any(isinstance(size, torch.SymInt) for v in values if isinstance(v, torch.Tensor) for size in v.shape[:1])
+
+
+def _flat(x: Any) -> Iterator[Any]:
+    if isinstance(x, Mapping):
+        x = list(x.values())
+    if isinstance(x, list | tuple):
+        for item in x:
+            yield from _flat(item)
+    else:
+        yield x
+
+
+def _mapped(x: Any, change: Any) -> Any:
+    if isinstance(x, Mapping):
+        return {key: _mapped(value, change) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        return type(x)(_mapped(item, change) for item in x)
+    return change(x)
+
+
+RETURNS_ITS_INPUT = ("aten.dropout.default", "aten.feature_dropout.default", "aten.alpha_dropout.default")
+
+
+def _needs_copies(program: ExportedProgram) -> bool:
+    """Whether a write in place reaches a value that something else reads: a view, an input, or a use further down."""
+    order = {node: i for i, node in enumerate(program.graph.nodes)}
+    for node in program.graph.nodes:
+        for target in _written(node):
+            if target.op == "placeholder" or _is_view(target):
+                return True
+            if any(user is not node and (order[user] > order[node] or _is_view(user)) for user in target.users):
+                return True
+    return False
+
+
+def _written(node: Node) -> list[Node]:
+    """The arguments that an operation changes."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None or not schema.is_mutable:
+        return []
+    written = []
+    for i, argument in enumerate(schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            value = node.args[i] if i < len(node.args) else node.kwargs.get(argument.name)
+            written += [x for x in _flat(value) if isinstance(x, Node)]
+    return written
+
+
+def _is_view(node: Node) -> bool:
+    """Whether the result may be memory of an argument (that was not written there)."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return node.op == "call_function"
+    aliases = any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
+    return aliases or str(node.target) in RETURNS_ITS_INPUT

@@ -1,0 +1,1 @@
+"""Training in float: data sets, the loop, and the digits network of the demonstration."""

@@ -1,0 +1,1 @@
+"""Images and labels: data sets by name, and the user's own arrays."""
