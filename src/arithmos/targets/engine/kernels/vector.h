@@ -1,0 +1,128 @@
+/* Sixteen int32 lanes, and the one product that convolutions need: lane j adds x[4]·w[j][4], x unsigned and w signed bytes.
+   Three ways to the same integers: AVX-512 VNNI, AVX2 (with or without its VNNI), and plain C.
+   VPDPBUSD does not saturate (VPDPBUSDS does); VPMADDUBSW does, so the AVX2 path widens to 16 bits first. */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define LANES 16
+
+#if defined(ARITHMOS_PLAIN)
+#elif defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && !defined(ARITHMOS_AVX2)
+#define PATH_AVX512 1
+#elif defined(__AVX2__) && defined(__FMA__)
+#define PATH_AVX2 1
+#endif
+
+#if defined(PATH_AVX512)
+#include <immintrin.h>
+#define PATH_NAME "avx512-vnni"
+#define TILE_SPAN 8     /* most pixels of one row segment in a tile */
+#define TILE_SEGMENTS 2 /* row segments in a tile */
+#define TILE_VECTORS 2  /* blocks of 16 output channels in a tile */
+typedef __m512i v16;
+INLINE v16 v_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+INLINE void v_store(int32_t *p, v16 v) { _mm512_storeu_si512(p, v); }
+typedef __m512i vweights;
+typedef __m512i vpixel;
+INLINE vweights v_weights(const int8_t *p) { return _mm512_loadu_si512(p); }
+INLINE vpixel v_pixel(const uint8_t *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm512_set1_epi32(four);
+}
+INLINE v16 v_dot(v16 acc, vpixel x, vweights w) { return _mm512_dpbusd_epi32(acc, x, w); }
+
+#elif defined(PATH_AVX2)
+#include <immintrin.h>
+#define TILE_SPAN 3
+#define TILE_SEGMENTS 1
+#define TILE_VECTORS 1
+typedef struct {
+    __m256i low, high;
+} v16;
+INLINE v16 v_load(const int32_t *p) {
+    return (v16){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 8))};
+}
+INLINE void v_store(int32_t *p, v16 v) {
+    _mm256_storeu_si256((__m256i *)p, v.low);
+    _mm256_storeu_si256((__m256i *)(p + 8), v.high);
+}
+INLINE __m256i four_bytes(const uint8_t *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    return _mm256_set1_epi32(four);
+}
+#if defined(__AVXVNNI__)
+#define PATH_NAME "avx-vnni"
+typedef v16 vweights;
+typedef __m256i vpixel;
+INLINE vweights v_weights(const int8_t *p) { return v_load((const int32_t *)(const void *)p); }
+INLINE vpixel v_pixel(const uint8_t *p) { return four_bytes(p); }
+INLINE v16 v_dot(v16 acc, vpixel x, vweights w) {
+    return (v16){_mm256_dpbusd_avx_epi32(acc.low, x, w.low), _mm256_dpbusd_avx_epi32(acc.high, x, w.high)};
+}
+#else
+#define PATH_NAME "avx2"
+typedef struct {
+    v16 even, odd; /* bytes 0 and 2, and bytes 1 and 3, of every lane as int16 */
+} vweights;
+typedef struct {
+    __m256i even, odd;
+} vpixel;
+INLINE __m256i even_bytes(__m256i w) { return _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8); }
+INLINE vweights v_weights(const int8_t *p) {
+    const v16 w = v_load((const int32_t *)(const void *)p);
+    return (vweights){{even_bytes(w.low), even_bytes(w.high)},
+                      {_mm256_srai_epi16(w.low, 8), _mm256_srai_epi16(w.high, 8)}};
+}
+INLINE vpixel v_pixel(const uint8_t *p) {
+    const __m256i x = four_bytes(p);
+    return (vpixel){_mm256_and_si256(x, _mm256_set1_epi16(255)), _mm256_srli_epi16(x, 8)};
+}
+INLINE __m256i dot_pairs(__m256i acc, vpixel x, __m256i even, __m256i odd) {
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(x.even, even));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(x.odd, odd));
+}
+INLINE v16 v_dot(v16 acc, vpixel x, vweights w) {
+    return (v16){dot_pairs(acc.low, x, w.even.low, w.odd.low), dot_pairs(acc.high, x, w.even.high, w.odd.high)};
+}
+#endif
+
+#else
+#define PATH_NAME "plain"
+#define TILE_SPAN 2
+#define TILE_SEGMENTS 1
+#define TILE_VECTORS 1
+typedef struct {
+    int32_t lane[LANES];
+} v16;
+typedef struct {
+    int8_t byte[4 * LANES];
+} vweights;
+typedef struct {
+    int32_t byte[4];
+} vpixel;
+INLINE v16 v_load(const int32_t *p) {
+    v16 v;
+    memcpy(v.lane, p, sizeof v.lane);
+    return v;
+}
+INLINE void v_store(int32_t *p, v16 v) { memcpy(p, v.lane, sizeof v.lane); }
+INLINE vweights v_weights(const int8_t *p) {
+    vweights w;
+    memcpy(w.byte, p, sizeof w.byte);
+    return w;
+}
+INLINE vpixel v_pixel(const uint8_t *p) { return (vpixel){{p[0], p[1], p[2], p[3]}}; }
+INLINE v16 v_dot(v16 acc, vpixel x, vweights w) {
+    for (int j = 0; j < LANES; j++)
+        acc.lane[j] += x.byte[0] * w.byte[4 * j] + x.byte[1] * w.byte[4 * j + 1] + x.byte[2] * w.byte[4 * j + 2] +
+                       x.byte[3] * w.byte[4 * j + 3];
+    return acc;
+}
+#endif

@@ -1,0 +1,170 @@
+"""Packing: weights and multipliers in the order of the kernels, and the proofs that their fast forms need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from arithmos.ir.interval import Interval, signed
+from arithmos.targets.engine.library import FLOAT, INT64
+from arithmos.targets.engine.step import Conv, Requantize, Tensor
+
+LANES = 16
+SIGNIFICAND = 1 << 24
+"""Every integer up to here is a float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedConv:
+    """weights and bias as the kernels read them; window: input channels of a block; channel: its first one."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    window: int
+    channel: np.ndarray | None
+    depthwise: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedFinish:
+    """The fields of struct finish; reals and offset are None for the int64 form."""
+
+    kind: int
+    shift: int
+    low: int
+    high: int
+    fits: bool
+    multiplier: np.ndarray
+    constant: np.ndarray
+    real: np.ndarray | None
+    offset: np.ndarray | None
+    term_multipliers: tuple[np.ndarray, ...]
+    term_reals: tuple[np.ndarray, ...]
+
+
+def padded(array: np.ndarray, size: int) -> np.ndarray:
+    """The array with zeros behind its first axis up to `size`."""
+    return np.concatenate([array, np.zeros((size - array.shape[0], *array.shape[1:]), dtype=array.dtype)])
+
+
+def pack_conv(step: Conv, vectors: int) -> PackedConv:
+    """Weights as [pair of blocks][tap][4 channels][block][16 outputs][4 inputs], outputs and channels padded by zeros.
+
+    The kernels multiply stored bytes x + zero, so zero * sum(w) is taken off the bias.
+    """
+    weight = step.weight.astype(np.int64)
+    out, per_group = weight.shape[:2]
+    outputs = step.output.padded
+    bias = np.zeros(out, dtype=np.int64) if step.bias is None else step.bias.astype(np.int64)
+    bias = bias - step.input.zero * weight.reshape(out, -1).sum(axis=1)
+    bias = _wrapped(padded(bias, outputs))
+    if per_group == 1 and out == step.groups == step.input.channels and step.input.padded == outputs:
+        taps = np.moveaxis(weight.reshape(out, -1), 0, 1)
+        wide = np.zeros((taps.shape[0], outputs), dtype=np.int8)
+        wide[:, :out] = taps
+        return PackedConv(wide, bias, LANES, None, True)
+    starts, window = _windows(step)
+    blocks = outputs // LANES
+    dense = np.zeros((outputs, window, *weight.shape[2:]), dtype=np.int8)
+    for o in range(out):
+        first = o // (out // step.groups) * per_group - starts[o // LANES]
+        dense[o, first : first + per_group] = weight[o]
+    taps = np.moveaxis(dense.reshape(blocks, LANES, window // 4, 4, -1), -1, 1)  # block, tap, output, quad, byte
+    ordered = np.ascontiguousarray(np.moveaxis(taps, 2, 3)).reshape(blocks, -1, LANES * 4)
+    if step.groups > 1:
+        return PackedConv(ordered, bias, window, np.array(starts, dtype=np.int64), False)
+    parts = [ordered[b : b + vectors].swapaxes(0, 1).ravel() for b in range(0, blocks - blocks % vectors, vectors)]
+    parts += [ordered[b].ravel() for b in range(blocks - blocks % vectors, blocks)]
+    return PackedConv(np.concatenate(parts), bias, window, None, False)
+
+
+def _windows(step: Conv) -> tuple[list[int], int]:
+    """(first input channel of every block of 16 outputs, channels that the widest block needs), both multiples of 4."""
+    out, per_group = step.weight.shape[:2]
+    if step.groups == 1:
+        return [0] * (step.output.padded // LANES), step.input.padded
+    per_output = out // step.groups
+    starts, ends = [], []
+    for block in range(0, step.output.padded, LANES):
+        last = min(block + LANES, out) - 1
+        starts.append(min(block, out - 1) // per_output * per_group // 4 * 4)
+        ends.append((last // per_output + 1) * per_group)
+    window = max(-(-(end - start) // 4) * 4 for start, end in zip(starts, ends, strict=True))
+    return [min(start, step.input.padded - window) for start in starts], window
+
+
+def _wrapped(bias: np.ndarray) -> np.ndarray:
+    """Modulo 2**32: a bias may leave int32 on the way to a sum that is proven to lie in it."""
+    return bias.astype(np.uint64).astype(np.uint32).view(np.int32)
+
+
+def pack_finish(requantize: Requantize, output: Tensor) -> PackedFinish | None:
+    """The requantization in stored numbers; None if a multiplier leaves int32 (the kernels cannot run it then).
+
+    The float form is taken where it is proven to give the same integers (kernels/finish.h says why).
+    """
+    size, shift = output.padded, requantize.shift
+    multiplier = _per_channel(requantize.multiplier, output.channels)
+    terms = [(t, _per_channel(t.multiplier, output.channels)) for t in requantize.terms]
+    int32 = signed(32)
+    if any(Interval(int(m.min()), int(m.max())) not in int32 for m in (multiplier, *(m for _, m in terms))):
+        return None
+    constant = np.full(output.channels, ((1 << shift) >> 1) + (output.zero << shift), dtype=np.int64)
+    if requantize.constant is not None:
+        constant = constant + _per_channel(requantize.constant, output.channels)
+    for term, by in terms:
+        constant = constant - term.tensor.zero * by
+    low, high = requantize.lo + output.zero, requantize.hi + output.zero
+    reach = int(np.abs(constant).max()) + int(np.abs(multiplier).max()) * requantize.acc.magnitude
+    for term, by in terms:
+        widest = term.tensor.range.magnitude + term.tensor.zero
+        reach += int(np.abs(by).max()) * widest
+    fits = reach >> shift < 1 << 31
+    is_float = _is_float(requantize.acc.magnitude, multiplier)
+    is_float = is_float and _sum_is_float(constant, [(by, t.tensor) for t, by in terms])
+    kind = FLOAT if output.width == 1 and fits and is_float else INT64
+    scale = 2.0**-shift
+    ordered = padded(constant, size).reshape(-1, LANES // 2, 2).swapaxes(1, 2)
+    return PackedFinish(
+        kind=kind,
+        shift=shift,
+        low=low,
+        high=high,
+        fits=fits,
+        multiplier=padded(multiplier, size).astype(np.int32),
+        constant=np.ascontiguousarray(ordered),
+        real=(padded(multiplier, size) * scale).astype(np.float32) if kind == FLOAT else None,
+        offset=(padded(constant, size) * scale).astype(np.float32) if kind == FLOAT else None,
+        term_multipliers=tuple(padded(by, size).astype(np.int32) for _, by in terms),
+        term_reals=tuple((padded(by, size) * scale).astype(np.float32) for _, by in terms) if kind == FLOAT else (),
+    )
+
+
+def _per_channel(array: np.ndarray, channels: int) -> np.ndarray:
+    return np.broadcast_to(np.asarray(array, dtype=np.int64).reshape(-1), (channels,)).copy()
+
+
+def _is_float(magnitude: int, multiplier: np.ndarray) -> bool:
+    """Whether accumulators up to this magnitude and the multipliers are float32 numbers."""
+    return magnitude <= SIGNIFICAND and int(np.abs(_odd_part(multiplier)).max()) <= SIGNIFICAND
+
+
+def _sum_is_float(constant: np.ndarray, terms: list[tuple[np.ndarray, Tensor]]) -> bool:
+    """Whether constant + sum of multiplier * stored byte is a float32 number after every addition, for all bytes."""
+    grain, reach = _grain(constant), np.abs(constant)
+    for by, tensor in terms:
+        if tensor.width != 1 or int(np.abs(_odd_part(by)).max()) > SIGNIFICAND:
+            return False
+        grain = np.minimum(grain, _grain(by))
+        reach = reach + np.abs(by) * 255
+    return bool(np.all(reach <= SIGNIFICAND * grain))
+
+
+def _grain(array: np.ndarray) -> np.ndarray:
+    """The largest power of two that divides each number; 2**38 for 0."""
+    return np.where(array == 0, np.int64(1) << 38, array & -array)
+
+
+def _odd_part(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array // _grain(array))

@@ -1,0 +1,77 @@
+"""An integer graph as an ONNX model in plain records: nodes, initializers, and how its inputs and outputs are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from arithmos.ir.border import format_shape
+from arithmos.ir.codec import digest, encode_scale
+from arithmos.ir.graph import Graph, Node, Shape
+from arithmos.targets.onnx import elementwise, layout, sums
+from arithmos.targets.onnx.elementwise import Emitted
+from arithmos.targets.onnx.emission import Emission, OnnxNode
+
+EMIT: dict[str, Callable[[Emission, Node], Emitted]] = elementwise.EMIT | layout.EMIT | sums.EMIT
+"""The coverage table: one emitter for each op."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output: the network's value, its tensor in the model, and the integer type that crosses the border."""
+
+    value: str
+    tensor: str
+    dtype: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """Everything that goes into the file. Initializers hold integers in their narrowest type where they are the network's."""
+
+    name: str
+    nodes: tuple[OnnxNode, ...]
+    initializers: dict[str, np.ndarray]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    metadata: dict[str, Any]
+
+
+def build(graph: Graph, every: bool) -> Model:
+    """The model of a graph: `outputs` are the graph's outputs in order; with `every` all other computed values follow."""
+    e = Emission(graph)
+    exposed = list(graph.outputs)
+    for node in graph.nodes:
+        e.start(node.output)
+        carrier, tensor = EMIT[node.op](e, node)
+        e.bind(node.output, carrier, tensor)
+        if every and node.output not in graph.outputs:
+            exposed.append(node.output)
+    outputs = tuple(Port(name, e.expose(name), e.wire(name), e.shape(name)) for name in dict.fromkeys(exposed))
+    inputs = tuple(Port(name, name, e.wire(name), e.shape(name)) for name in graph.inputs)
+    n_outputs = len(dict.fromkeys(graph.outputs))
+    metadata = {
+        "arithmos.digest": digest(graph),
+        "arithmos.inputs": [_facts(graph, port) for port in inputs],
+        "arithmos.outputs": [_facts(graph, port) for port in outputs[:n_outputs]],
+        "arithmos.values": [_facts(graph, port) for port in outputs[n_outputs:]],
+    }
+    return Model("arithmos", tuple(e.nodes), e.initializers, inputs, outputs, metadata)
+
+
+def _facts(graph: Graph, port: Port) -> dict[str, Any]:
+    value = graph.values[port.value]
+    assert value.range is not None, "targets run integer graphs"
+    return {
+        "value": port.value,
+        "tensor": port.tensor,
+        "dtype": port.dtype,
+        "shape": format_shape(port.shape),
+        "range": [value.range.lo, value.range.hi],
+        "scale": None if value.scale is None else encode_scale(value.scale),
+        "source": str(value.source),
+    }

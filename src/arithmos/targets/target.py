@@ -1,0 +1,102 @@
+"""What a target is, which there are, and the preflight that lists everything one of them cannot run."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from arithmos.errors import UnsupportedNetwork, UsageError
+from arithmos.ir.graph import Graph, Node
+
+Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+"""inputs (integers in the narrowest type of their range, batch first) -> {value name: integers in any integer type}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One way to execute an integer graph.
+
+    ops: the coverage table: the ops it has. refuse(graph, node) -> why it cannot run this node, "" if it can (widths,
+    ranks; the ops are checked already). prepare(graph, every) -> Runner that returns the outputs, or every value it
+    can show. export(graph, folder, **options) writes files into an existing empty folder; None if there is nothing to
+    write. extra: the extra that installs what `prepare` needs, "" if nothing.
+    """
+
+    name: str
+    summary: str
+    ops: Collection[str]
+    prepare: Callable[[Graph, bool], Runner]
+    export: Callable[..., None] | None = None
+    refuse: Callable[[Graph, Node], str] = lambda graph, node: ""
+    extra: str = ""
+
+
+BUILT_IN = {
+    "interpreter": "arithmos.targets.interpreter:TARGET",
+    "engine": "arithmos.targets.engine:TARGET",
+    "onnx": "arithmos.targets.onnx:TARGET",
+    "c": "arithmos.targets.c:TARGET",
+}
+
+
+def names() -> list[str]:
+    """Every target that can be named: ours, and what other packages register as entry points arithmos.targets."""
+    return [*BUILT_IN, *sorted({e.name for e in entry_points(group="arithmos.targets")} - set(BUILT_IN))]
+
+
+def find(name: str) -> Target:
+    """The target of this name. Raises UsageError with the closest name for an unknown one."""
+    if name in BUILT_IN:
+        module, attribute = BUILT_IN[name].split(":")
+        target: Any = getattr(importlib.import_module(module), attribute)
+    else:
+        foreign = [e for e in entry_points(group="arithmos.targets") if e.name == name]
+        if not foreign:
+            close = difflib.get_close_matches(name, names(), n=1)
+            raise UsageError(
+                f"there is no target '{name}'",
+                why=f"the targets are {', '.join(names())}",
+                fix=f"did you mean '{close[0]}'?" if close else "choose one of them",
+            )
+        target = foreign[0].load()
+    assert isinstance(target, Target)
+    return target
+
+
+def preflight(graph: Graph, target: Target) -> None:
+    """Raise UnsupportedNetwork with every node the target cannot run, each with its source."""
+    problems = []
+    for node in graph.nodes:
+        why = "" if node.op in target.ops else f"'{target.name}' has no '{node.op}'"
+        why = why or target.refuse(graph, node)
+        if why:
+            problems.append(
+                f"{node.output}: {why}" + (f", from {s}" if (s := str(graph.values[node.output].source)) else "")
+            )
+    if graph.op_set != "int":
+        problems.insert(0, "the graph is a float graph, targets run integers")
+    if problems:
+        raise UnsupportedNetwork(
+            f"target '{target.name}' cannot run {len(problems)} of {len(graph.nodes)} nodes",
+            why="\n       ".join(problems),
+            fix="choose another target, or quantize the network so that these nodes do not arise",
+        )
+
+
+def write(graph: Graph, target: Target, folder: Path, **options: Any) -> None:
+    """Write the target's files into an existing folder. Raises UsageError for a target without files."""
+    if target.export is None:
+        raise UsageError(
+            f"target '{target.name}' has no files to export",
+            why="it executes the bundle as it is",
+            fix="export to one of: " + ", ".join(n for n in names() if find(n).export is not None),
+        )
+    preflight(graph, target)
+    target.export(graph, folder, **options)
