@@ -100,6 +100,13 @@ def test_force_writes_what_was_not_there(output: Output, tmp_path: Path) -> None
     assert (tmp_path / "out").exists()
 
 
+def test_who_reads_the_old_file_reads_it_to_the_end(tmp_path: Path) -> None:
+    write(output_file, tmp_path / "out", "old")
+    with (tmp_path / "out").open() as reader:
+        write(output_file, tmp_path / "out", "new", force=True)
+        assert reader.read() == "old"
+
+
 def test_force_takes_an_empty_directory(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     write(output_dir, tmp_path / "out", "new", force=True)

@@ -126,6 +126,26 @@ def test_a_compiler_that_dies_silently_is_reported(tmp_path: Path, monkeypatch: 
     assert not available()
 
 
+@needs_c
+def test_a_disk_that_is_full_is_not_the_compilers_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "cc"
+    script.write_text(
+        "#!/bin/sh\n[ $1 = --version ] && echo 1.0 && exit\n"
+        "echo 'ld: final link failed: No space left on device' >&2\nexit 1\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("ARITHMOS_CC", str(script))
+    with pytest.raises(UsageError) as caught:
+        compile_library(TWICE)
+    assert str(caught.value) == (
+        "the disk is full\n"
+        f"  at   {caught.value.where}\n"
+        f"  why  {script} -shared -fPIC source.c -o built\n"
+        "       ld: final link failed: No space left on device\n"
+        "  fix  free some space for the cache and the temporary directory, or set ARITHMOS_CACHE to another place"
+    )
+
+
 def test_without_a_compiler_the_message_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("ARITHMOS_CC", raising=False)

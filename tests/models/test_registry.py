@@ -53,9 +53,18 @@ def test_facts_hold_for_the_built_model(name: str) -> None:
 # Published counts: He et al. table 6 (0.27M, 0.46M, 0.66M, 0.85M, 1.7M) and the model cards of torchvision.
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("resnet20", 269_722), ("resnet32", 464_154), ("resnet44", 658_586), ("resnet56", 853_018)]
-    + [("resnet110", 1_727_962), ("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032)]
-    + [("resnet101", 44_549_160), ("resnet152", 60_192_808)],
+    [
+        ("resnet20", 269_722),
+        ("resnet32", 464_154),
+        ("resnet44", 658_586),
+        ("resnet56", 853_018),
+        ("resnet110", 1_727_962),
+        ("resnet18", 11_689_512),
+        ("resnet34", 21_797_672),
+        ("resnet50", 25_557_032),
+        ("resnet101", 44_549_160),
+        ("resnet152", 60_192_808),
+    ],
 )
 def test_published_parameter_counts(name: str, parameters: int) -> None:
     assert entry(name).parameters == parameters

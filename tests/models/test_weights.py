@@ -131,7 +131,8 @@ def test_negative_variances(tmp_path: Path) -> None:
 def test_missing_file_and_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert str(refused(Path("no.pt"))) == (
-        f"there is no such weights file\n  at   {tmp_path / 'no.pt'}\n  why  no file has this path\n  fix  check the path"
+        f"there is no such weights file\n  at   {tmp_path / 'no.pt'}\n"
+        "  why  no file has this path\n  fix  check the path"
     )
     assert refused(tmp_path).what == "the weights file is a folder"
 

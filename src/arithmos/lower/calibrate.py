@@ -48,7 +48,8 @@ def calibrate(graph: Graph, batches: Iterable[Any], *, keep: int = 64) -> Stats:
         for piece in pieces(graph, arrays, size):
             for name, array in interpret(graph, piece):
                 if array.dtype.kind == "f":
-                    observers.setdefault(name, Observer()).update(array)
+                    batch_axis = next((a for a, extent in enumerate(graph.values[name].shape) if extent < 0), 0)
+                    observers.setdefault(name, Observer()).update(np.moveaxis(array, batch_axis, 0))
         if n_kept < keep:
             kept.extend(pieces(graph, arrays, min(size, keep - n_kept)))
             n_kept += min(size, keep - n_kept)

@@ -15,7 +15,9 @@ from arithmos.lower.recipe import Recipe
 from arithmos.quant.grid import Grid, admissible_step, symmetric
 from arithmos.quant.observe import threshold
 
-NONNEGATIVE = frozenset({"relu", "step", "sigmoid", "hard_sigmoid", "softmax", "exp", "abs", "sqrt", "rsqrt", "softplus"})
+NONNEGATIVE = frozenset(
+    {"relu", "step", "sigmoid", "hard_sigmoid", "softmax", "exp", "abs", "sqrt", "rsqrt", "softplus"}
+)
 """Ops whose results are never negative, whatever comes in."""
 
 KEEPS_SIGN = frozenset(

@@ -10,7 +10,7 @@ import numpy as np
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph, Value, consumers, producers
 from arithmos.ir.interval import INT64, Interval
-from arithmos.ir.scale import scale_of
+from arithmos.ir.scale import exact_scale, scale_of
 from arithmos.lower.calibrate import Stats
 from arithmos.lower.form import Form, Term, single
 from arithmos.lower.grids import edge_layers
@@ -191,6 +191,17 @@ class Lowering:
         step = max(float(np.abs(t.factor).max(initial=0)) for t in form.terms) or 1.0
         value = self.requantize(form, step, UNBOUNDED, origin=name, name=name)
         return value, step
+
+    def output(self, name: str) -> str:
+        """The value that leaves the network: on one step, and labelled with it.
+
+        A mean is known by the integers of its sum and a smaller step; they get a name and a scale of their own.
+        """
+        value, step = self.align(name)
+        scale = self.builder.values[value].scale
+        if scale == exact_scale(step) or (scale is None and step == 1):
+            return value
+        return self.emit("clip", value, origin=name, name=name, factor=step, lo=None, hi=None)
 
     def bind(self, name: str, form: Form) -> None:
         """The float value is known by this form from here on."""

@@ -64,7 +64,8 @@ def preflight(graph: Graph) -> None:
         (name, "this output does not depend on any input") for name in graph.outputs if name in graph.constants
     ]
     if problems:
-        listed = [f"{name}: {why}, at {graph.values[name].source}" for name, why in problems]
+        sources = {name: str(graph.values[name].source) for name, _ in problems}
+        listed = [f"{name}: {why}" + (f", at {sources[name]}" if sources[name] else "") for name, why in problems]
         raise UnsupportedNetwork(
             f"{len(problems)} nodes cannot become integers",
             why="\n       ".join(listed),
@@ -83,7 +84,7 @@ def lower(graph: Graph, stats: Stats, recipe: Recipe) -> Graph:
             if array is not None and name not in state.forms:
                 state.bind(name, _constant_form(array))
         state.bind(node.output, RULES[node.op](state, node))
-    outputs = [state.align(name)[0] for name in graph.outputs]
+    outputs = [state.output(name) for name in graph.outputs]
     return state.builder.graph(*outputs)
 
 

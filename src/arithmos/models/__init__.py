@@ -1,1 +1,1 @@
-"""The zoo and the user's own networks: registry, references, weights. One architecture a file, one `@register` a model."""
+"""The zoo and the user's own networks: registry, references, weights. One architecture a file."""

@@ -73,7 +73,7 @@ def existing(path: Path | str, noun: str) -> Path:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The named tensors of a weights file, on the CPU. Raises UsageError if it is damaged, of an unknown kind, or runs code."""
+    """The named tensors of a weights file, on the CPU. Raises UsageError as `load_weights` does for the file."""
     reader = READERS.get(file.suffix.lower())
     if reader is None:
         raise UsageError(

@@ -58,7 +58,7 @@ class Observer:
         """Add a batch (batch axis first)."""
         if x.size == 0:
             return
-        x = np.atleast_1d(x)
+        x = x.reshape(-1, 1) if x.ndim < 2 else x
         magnitude = np.abs(x, dtype=np.float64).ravel() if x.dtype != np.float32 else np.abs(x).ravel()
         top = float(magnitude.max())
         if not math.isfinite(top):
@@ -71,8 +71,7 @@ class Observer:
             self._counts += np.bincount(index, minlength=BINS)
         else:
             self._counts[0] += magnitude.size
-        kept = {min(1, x.ndim - 1), x.ndim - 1}
-        total = x.sum(axis=tuple(a for a in range(x.ndim) if a not in kept), dtype=np.float64)
+        total = x.sum(axis=(0, *range(2, x.ndim - 1)), dtype=np.float64)  # what stays are axis 1 and the last one
         self._sum = self._sum + total
         self._n += x.size // total.size
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,18 @@ class Schedule:
     weight_decay: float = 1e-2
     # On the 449 held-out digits, over six splits: 98.4% on average without smoothing, 99.2% with it.
     label_smoothing: float = 0.1
+
+
+@contextmanager
+def threads(n_threads: int) -> Iterator[None]:
+    """Let torch use `n_threads` inside an operator while the block runs."""
+    torch = require("torch", "torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fit(model: nn.Module, images: np.ndarray, labels: np.ndarray, *, schedule: Schedule, seed: int = 0) -> None:

@@ -119,7 +119,9 @@ def test_digits_in_batches() -> None:
 
 def test_unknown_names(tmp_path: Path) -> None:
     assert str(refused("cifar", "test", tmp_path)) == (
-        "there is no data set 'cifar'\n  why  the data sets are digits, cifar10, imagenet\n  fix  did you mean 'cifar10'?"
+        "there is no data set 'cifar'\n"
+        "  why  the data sets are digits, cifar10, imagenet\n"
+        "  fix  did you mean 'cifar10'?"
     )
     assert refused("cifar10", "validation", tmp_path).what == "data set 'cifar10' has no split 'validation'"
     assert refused("digits", "test", None, limit=0).what == "the limit is 0"

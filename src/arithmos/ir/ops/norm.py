@@ -9,8 +9,8 @@ import numpy as np
 from arithmos.ir.graph import Shape
 from arithmos.ir.interval import Interval
 from arithmos.ir.ops.op import Example, Op, Operand, expect
-from arithmos.ir.ops.pool import POOL_EXAMPLES, REDUCE_EXAMPLES
 from arithmos.ir.ops.pool import OPS as POOL
+from arithmos.ir.ops.pool import POOL_EXAMPLES, REDUCE_EXAMPLES
 from arithmos.ir.ops.window import Pairs
 
 

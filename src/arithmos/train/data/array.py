@@ -79,11 +79,13 @@ def _check_numbers(arrays: Mapping[str, np.ndarray], file: Path) -> None:
 
 
 def _npy(file: Path, _: Preparation) -> dict[str, np.ndarray]:
-    return {"input": np.load(file, allow_pickle=False)}
+    with file.open("rb") as stream:
+        return {"input": np.load(stream, allow_pickle=False)}
 
 
 def _npz(file: Path, _: Preparation) -> dict[str, np.ndarray]:
-    with np.load(file, allow_pickle=False) as archive:
+    # numpy leaves a file it opened itself open where the archive is damaged.
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 

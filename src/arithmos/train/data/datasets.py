@@ -131,12 +131,12 @@ def stream(
             )
     if dataset.folders:
         files = _find_files(dataset, dataset.splits[split], data_dir)
-        batches = parquet.stream(files, prepared, batch_size=batch_size)
+        batches = parquet.stream(files, prepared, batch_size=batch_size, limit=limit)
         where = str(files[0].parent)
     else:
-        batches = _embedded(split, prepared, batch_size)
+        batches = _embedded(split, prepared, batch_size, limit)
         where = f"data set '{name}'"
-    return _first(limit, _checked(dataset, prepared, batches, where))
+    return _checked(dataset, prepared, batches, where)
 
 
 def find(name: str) -> Dataset:
@@ -151,20 +151,11 @@ def find(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def _embedded(split: str, preparation: Preparation, batch_size: int) -> Iterator[Batch]:
-    images, labels = digits("test" if split == "test" else "train")
+def _embedded(split: str, preparation: Preparation, batch_size: int, limit: int | None) -> Iterator[Batch]:
+    images, labels = (array[:limit] for array in digits("test" if split == "test" else "train"))
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
         yield normalise(images[rows], preparation), labels[rows]
-
-
-def _first(limit: int | None, batches: Iterator[Batch]) -> Iterator[Batch]:
-    for images, labels in batches:
-        yield (images, labels) if limit is None else (images[:limit], labels[:limit])
-        if limit is not None:
-            limit -= len(images)
-            if limit <= 0:
-                return
 
 
 def _checked(dataset: Dataset, preparation: Preparation, batches: Iterator[Batch], where: str) -> Iterator[Batch]:
@@ -188,7 +179,7 @@ def _checked(dataset: Dataset, preparation: Preparation, batches: Iterator[Batch
 
 
 def _find_files(dataset: Dataset, split: str, data_dir: Path | str | None) -> list[Path]:
-    """The split's Parquet files in the first folder that has any; raises UsageError saying where they were looked for."""
+    """The split's Parquet files in the first folder that has any; the error says where they were looked for."""
     if data_dir is None:
         raise UsageError(
             f"data set '{dataset.name}' needs a data folder",

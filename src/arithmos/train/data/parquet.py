@@ -1,4 +1,4 @@
-"""Image data sets in Parquet as Hugging Face lays them out: `img` or `image` = struct{bytes, path}, `label` = integer."""
+"""Image data sets in Parquet as Hugging Face lays them out: `img` or `image` = struct{bytes, path}, `label` = class."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ LABEL_COLUMN = "label"
 
 
 def stream(
-    files: Sequence[Path], preparation: Preparation, *, batch_size: int
+    files: Sequence[Path], preparation: Preparation, *, batch_size: int, limit: int | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches (images float32 NCHW, labels int64) in the order of the files and of their rows, decoded as they are read.
+    """Batches (images float32 NCHW, labels int64) in the order of files and rows, decoded as they are asked for.
 
+    limit: how many pictures in all (None: every one); no other is decoded.
     A batch never spans two files. Raises UsageError for a file that is not Parquet, is cut off, has other columns, or
     holds a picture that cannot be decoded; MissingTool without pyarrow or pillow.
     """
     for file in files:
         for first, pictures, labels in _rows(file, batch_size):
+            if limit is not None:
+                pictures, labels = pictures[:limit], labels[:limit]
+                limit -= len(pictures)
+            if not pictures:
+                return
             images = [_image(row, preparation, f"{file}, row {first + k}") for k, row in enumerate(pictures)]
             if shapes := {image.shape for image in images[1:]} - {images[0].shape}:
                 raise UsageError(
@@ -82,6 +88,6 @@ def _image(row: dict[str, object] | None, preparation: Preparation, where: str) 
         raise UsageError(
             "a picture cannot be decoded",
             where=where,
-            why=f"its bytes are damaged or of an unknown format: {problem}",
+            why="its bytes are damaged or of an unknown format",
             fix="fetch the file again",
         ) from problem
