@@ -45,6 +45,49 @@ def lowering(figures: dict[str, Any]) -> str:
     return table(["network", "calibration images", "trace s", "calibrate s", "quantize s", "peak MiB"], rows)
 
 
+def speed(figures: dict[str, dict[str, Any]]) -> str:
+    """One line a measurement, each against its named peer; figures: results file -> figures."""
+    engine, c, dump, startup = (figures[name] for name in ("engine", "generated_c", "dump", "startup"))
+    rows = []
+    for network in ("resnet20", "resnet18"):
+        for threads in (1, 2):
+            row = engine[network][f"threads_{threads}"]
+            peers = ("eager", "eager_folded", "eager_folded_channels_last")
+            rows.append(
+                [
+                    f"engine, {network}, {threads} thread{'s' * (threads > 1)}",
+                    f"{row['engine_us'] / 1000:.2f} ms an image",
+                    "float32 PyTorch, eager / batch norm folded / channels last",
+                    " / ".join(f"{row['ratio'][peer]:.1f}×" for peer in peers),
+                ]
+            )
+    lib = c["resnet20"]
+    rows.append(
+        [
+            "generated C, resnet20, 1 thread",
+            f"{lib['c_us'] / 1000:.2f} ms an image",
+            "engine, 1 thread",
+            f"1/{lib['times_the_engine']}",
+        ]
+    )
+    rows.append(["generated C, digits_cnn", f"compiles in {c['digits_cnn']['compile_s']:.1f} s", "", ""])
+    rows.append(["interpreter, resnet20", f"{engine['interpreter_s_per_image']:.2f} s an image", "", ""])
+    for place in ("disk", "memory"):
+        row = dump["resnet20"][place]
+        plain = row["plain_write_mb_per_s"]
+        rows.append(
+            [
+                f"dump of every value to {place}",
+                f"{row['mb_per_s']} MB/s",
+                f"one plain file, {plain} MB/s",
+                f"{row['mb_per_s'] / plain:.1f}×",
+            ]
+        )
+    rows.append(["`import arithmos`", f"{startup['import_s']:.2f} s", "", ""])
+    rows.append(["`arithmos --help`", f"{startup['help_s']:.2f} s", "", ""])
+    return table(["what", "figure", "peer", "ratio"], rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "agreement": agreement,
@@ -56,12 +99,13 @@ def main() -> None:
     """Rewrite the README's tables from bench/results; a figure without results keeps what stands there."""
     readme = ROOT / "README.md"
     text = readme.read_text()
-    for name, render in TABLES.items():
-        path = RESULTS / f"{name}.json"
-        if path.exists():
-            body = render(json.loads(path.read_text())["figures"])
-            pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-            text = re.sub(pattern, lambda m, body=body: f"{m[1]}{body}\n{m[2]}", text, flags=re.DOTALL)
+    recorded = {path.stem: json.loads(path.read_text())["figures"] for path in RESULTS.glob("*.json")}
+    bodies = {name: render(recorded[name]) for name, render in TABLES.items() if name in recorded}
+    if recorded.keys() >= {"engine", "generated_c", "dump", "startup"}:
+        bodies["speed"] = speed(recorded)
+    for name, body in bodies.items():
+        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+        text = re.sub(pattern, lambda m, body=body: f"{m[1]}{body}\n{m[2]}", text, flags=re.DOTALL)
     readme.write_text(text)
 
 
