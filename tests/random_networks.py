@@ -58,14 +58,20 @@ def float_chain(seed: int, kind: str = "conv") -> Graph:
     b = Builder("float")
     width = int(rng.integers(2, 5))
     x = b.input("x", (-1, width, 6, 6) if kind == "conv" else (-1, width))
-    shared = b.constant("shared", rng.normal(size=(width, width, 3, 3) if kind == "conv" else (width, width)).astype(np.float32))
+    shared = b.constant(
+        "shared", rng.normal(size=(width, width, 3, 3) if kind == "conv" else (width, width)).astype(np.float32)
+    )
     for i in range(int(rng.integers(3, 6))):
-        weight = rng.normal(size=b.values[shared].shape) * 10.0 ** rng.uniform(-1, 1, (width, *[1] * (len(b.values[shared].shape) - 1)))
+        weight = rng.normal(size=b.values[shared].shape) * 10.0 ** rng.uniform(
+            -1, 1, (width, *[1] * (len(b.values[shared].shape) - 1))
+        )
         weight[int(rng.integers(width))] *= rng.random() < 0.8  # a channel that is always zero
         names = [x, shared if rng.random() < 0.15 else b.constant(f"w{i}", weight.astype(np.float32))]
         if rng.random() < 0.6:
             names.append(b.constant(f"b{i}", rng.normal(size=width).astype(np.float32)))
-        attrs = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1} if kind == "conv" else {}
+        attrs = (
+            {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1} if kind == "conv" else {}
+        )
         y = b.add(kind, *names, name=f"layer{i}", **attrs)
         if rng.random() < 0.6:
             draws = (rng.normal(size=width), rng.normal(size=width), rng.normal(size=width), rng.uniform(0.3, 2, width))

@@ -8,10 +8,11 @@ import numpy as np
 
 from arithmos.ir.build import Builder
 from arithmos.ir.codec import random_inputs
-from arithmos.ir.graph import Graph, OpSet, Shape
-from arithmos.ir.interval import interval_of, narrowest_dtype
+from arithmos.ir.graph import Graph, OpSet, Shape, Source
+from arithmos.ir.interval import interval_of, narrowest_dtype, unsigned
 from arithmos.ir.ops import INTEGER_ONLY, OP_SETS
 from arithmos.ir.ops.op import Example
+from arithmos.ir.scale import Dyadic, PerChannel, PowerOfTwo
 
 INT_EXAMPLES = [(op, i) for op, row in OP_SETS["int"].items() for i in range(len(row.examples))]
 """(op, number of the example) for every example of an integer op."""
@@ -66,3 +67,16 @@ def assert_in_range(graph: Graph, values: dict[str, np.ndarray]) -> None:
     for name, array in values.items():
         proven = graph.values[name].range
         assert proven is not None and interval_of(array) in proven, name
+
+
+def tiny() -> Graph:
+    """Every kind of scale, source, attribute and constant there is, in few nodes."""
+    b = Builder("int")
+    x = b.input("x", (-1, 2, 3), unsigned(8), PowerOfTwo(-8), Source("", "model.py:1"))
+    w = b.constant("w", np.array([[1, -2, 3], [4, 5, -6]]), PerChannel(-2, (Dyadic(3, 9), PowerOfTwo(-7))))
+    acc = b.add("linear", x, w, name="acc", scale=PerChannel(-1, (Dyadic(3, 17), PowerOfTwo(-15))), source=Source("fc"))
+    mul = b.constant("mul", np.array(77))
+    y = b.add("requantize", acc, mul, shift=8, lo=-127, hi=127, name="y", scale=Dyadic(5, 12))
+    y = b.add("clip", y, lo=-3, hi=None, name="open")
+    table = b.constant("entries", np.arange(131) ** 2 - 300)
+    return b.graph(b.add("table", y, table, offset=-3, axis=None, name="z"), x)

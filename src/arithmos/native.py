@@ -8,6 +8,7 @@ each builds in a directory of its own and renames it into place; the first one w
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from typing import Literal
 
 from arithmos import settings
 from arithmos.atomic import room_for
-from arithmos.errors import CompileError, MissingTool, UsageError
+from arithmos.errors import ArithmosError, CompileError, MissingTool, UsageError
 
 Language = Literal["c", "c++"]
 
@@ -153,9 +154,16 @@ def _version_of(compiler: Path, modified_ns: int, size_bytes: int) -> str:
     ).stdout
 
 
-def _refused(command: list[str], done: subprocess.CompletedProcess[str], source: Path) -> CompileError:
+def _refused(command: list[str], done: subprocess.CompletedProcess[str], source: Path) -> ArithmosError:
     lines = done.stderr.splitlines() or [f"it ended with status {done.returncode} and said nothing"]
     shown = lines[:_SHOWN_LINES] + [f"… and {len(lines) - _SHOWN_LINES} more lines"] * (len(lines) > _SHOWN_LINES)
+    if os.strerror(errno.ENOSPC) in done.stderr:
+        return UsageError(
+            "the disk is full",
+            where=str(source),
+            why="\n".join([" ".join(command), *shown]),
+            fix="free some space for the cache and the temporary directory, or set ARITHMOS_CACHE to another place",
+        )
     return CompileError(
         "the compiler refused generated source",
         where=str(source),

@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable
 
 import pytest
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+
+torch = pytest.importorskip("torch", reason='pip install "arithmos[torch]"')
+import torch.nn.functional as F  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from front.agreement import agree  # noqa: E402
 
 Use = Callable[[Tensor], object]
 
@@ -22,7 +25,6 @@ class Uses(nn.Module):
 
     def forward(self, x: Tensor) -> dict[str, object]:
         return {name: use(x) for name, use in self.uses.items()}
-
 
 
 def w(x: Tensor, *shape: int) -> Tensor:
@@ -66,13 +68,16 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Use]]] = {
             "clamp below": lambda x: x.clamp(min=0.1),
             "clamp above": lambda x: torch.clamp_max(x, 0.1),
             "clamp to tensors": lambda x: torch.clamp(x, w(x, 5) - 2, w(x, 5)),
+            "clamp infinite": lambda x: x.clamp(-float("inf"), 0.3),
             "clip": lambda x: torch.clip(x, max=0.2),
             "where constant": lambda x: torch.where(torch.ones(6, 5).triu().bool(), x, 0.0),
             "where compared": lambda x: torch.where(x > 0.3, x, -x),
             "where two": lambda x: torch.where(x <= x.tanh(), x * 2, torch.zeros_like(x)),
             "masked fill": lambda x: x.masked_fill(torch.ones(6, 5).triu(1) == 1, -1e9),
             "masked fill compared": lambda x: x.masked_fill(x < 0, 0.5),
-            "compare": lambda x: (x > 0).to(x.dtype) + (x >= w(x, 5)).to(x.dtype) * 2 + (x < 0.5).type_as(x) + (x <= 0).double(),
+            "compare": lambda x: (
+                (x > 0).to(x.dtype) + (x >= w(x, 5)).to(x.dtype) * 2 + (x < 0.5).type_as(x) + (x <= 0).double()
+            ),
             "equal": lambda x: (torch.relu(x) == 0).to(x.dtype) + (torch.relu(x) != 0) * 3.0,
             "logic": lambda x: ((x > 0) & (x < 1) | ~(x > -1)).to(x.dtype) + torch.logical_not(x > 0).to(x.dtype),
             "logical": lambda x: (torch.logical_and(x > 0, x < 1) ^ torch.logical_or(x > 1, x < -1)).to(x.dtype),
@@ -161,6 +166,7 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Use]]] = {
             "index select": lambda x: x.index_select(3, torch.tensor([5, 5, 0])),
             "pad": lambda x: F.pad(x, (1, 2, 0, 3)),
             "pad value": lambda x: F.pad(x, (1, 0, 0, 0, 2, 1), value=0.5),
+            "pad infinite": lambda x: F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-float("inf")), 2),
             "pad negative": lambda x: F.pad(x, (-1, 2, -2, -1)),
             "pad reflect": lambda x: F.pad(x, (2, 1, 0, 3), mode="reflect"),
             "pad replicate": lambda x: F.pad(x, (2, 1, 1, 0), mode="replicate"),
@@ -179,6 +185,7 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Use]]] = {
             "tril": lambda x: x.tril() + x.triu(2),
             "unfold": lambda x: x.unfold(3, 3, 2),
             "im2col": lambda x: F.unfold(x, 3, dilation=1, padding=1, stride=2),
+            "col2im": lambda x: F.fold(F.unfold(x, (3, 2), padding=1, stride=2), (6, 6), (3, 2), padding=1, stride=2),
             "cumsum": lambda x: x.cumsum(-1) + x.cumsum(1),
             "write": lambda x: _written(x),
             "dropout": lambda x: F.dropout(x, 0.5, training=False) + nn.Identity()(x),
@@ -194,6 +201,8 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Use]]] = {
             "max": lambda x: torch.max(x, dim=1)[0] + x.max(dim=1).values + x.min(1)[0],
             "max index": lambda x: x.max(1)[1] + x.min(1).indices,
             "argmax": lambda x: x.argmax(1) + torch.argmin(x, dim=1, keepdim=True).squeeze(1),
+            "any": lambda x: (x > 1).any(-1).to(x.dtype) + (x > -1).all(dim=-1) * 2.0,
+            "infinite": lambda x: (x == -float("inf")).to(x.dtype) + x,
             "var": lambda x: x.var(dim=1) + torch.var(x, dim=1, unbiased=False) + x.std(1),
             "var mean": lambda x: torch.var_mean(x, dim=(2, 3), keepdim=True),
             "std mean": lambda x: torch.std_mean(x, 1, correction=0),
@@ -225,14 +234,14 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Use]]] = {
             "einsum transpose": lambda x: torch.einsum("bhid->bdhi", x),
             "attention": lambda x: F.scaled_dot_product_attention(x, x * 2, x - 1),
             "causal": lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True, scale=0.3),
-            "attention mask": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=torch.ones(4, 4).tril().bool()),
+            "attention mask": lambda x: F.scaled_dot_product_attention(
+                x, x, x, attn_mask=torch.ones(4, 4).tril().bool()
+            ),
             "attention bias": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=w(x, 4, 4)),
             "attention float mask": lambda x: F.scaled_dot_product_attention(
                 x, x, x, attn_mask=torch.full((4, 4), float("-inf"), dtype=x.dtype).triu(1)
             ),
-            "grouped queries": lambda x: F.scaled_dot_product_attention(
-                x.repeat(1, 2, 1, 1), x, x, enable_gqa=True
-            ),
+            "grouped queries": lambda x: F.scaled_dot_product_attention(x.repeat(1, 2, 1, 1), x, x, enable_gqa=True),
             "layer norm": lambda x: F.layer_norm(x, (5,)) + F.layer_norm(x, (4, 5), w(x, 4, 5)),
             "rms norm": lambda x: F.rms_norm(x, (5,), w(x, 5)) + F.rms_norm(x, (4, 5), eps=1e-3),
             "group norm": lambda x: F.group_norm(x, 3, w(x, 3), w(x, 3)),
@@ -250,8 +259,12 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Use]]] = {
             "conv same even": lambda x: F.conv2d(x, w(x, 2, 4, 2, 4), padding="same", dilation=(1, 2)),
             "conv valid": lambda x: F.conv2d(x, w(x, 2, 4, 2, 4), padding="valid"),
             "conv computed": lambda x: F.conv2d(x, w(x, 6, 4, 3, 3) / w(x, 6, 4, 3, 3).norm()),
-            "transposed": lambda x: F.conv_transpose2d(x, w(x, 4, 3, 3, 3), w(x, 3), stride=2, padding=1, output_padding=1),
-            "transposed groups": lambda x: F.conv_transpose2d(x, w(x, 4, 3, 2, 3), stride=(3, 1), groups=2, dilation=(2, 1)),
+            "transposed": lambda x: F.conv_transpose2d(
+                x, w(x, 4, 3, 3, 3), w(x, 3), stride=2, padding=1, output_padding=1
+            ),
+            "transposed groups": lambda x: F.conv_transpose2d(
+                x, w(x, 4, 3, 2, 3), stride=(3, 1), groups=2, dilation=(2, 1)
+            ),
             "transposed cut": lambda x: F.conv_transpose2d(x, w(x, 4, 3, 2, 2), stride=2, padding=2),
             "max pool": lambda x: F.max_pool2d(x, 2),
             "max pool ceil": lambda x: F.max_pool2d(x, 3, stride=2, padding=1, ceil_mode=True),
@@ -336,6 +349,6 @@ def _written(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_operations_compute_what_torch_computes(family: str, agree) -> None:
+def test_operations_compute_what_torch_computes(family: str) -> None:
     shape, uses = FAMILIES[family]
     agree(Uses(uses), torch.zeros(1, *shape))

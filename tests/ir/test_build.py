@@ -71,14 +71,17 @@ def test_a_requantize_beyond_int64() -> None:
     assert str(caught.value) == (
         "q: requantize needs 74 bits, int64 has 64\n"
         "  at   layer1.conv (model.py:12)\n"
-        "  why  the accumulator range [-562949953421312, 562949953421311] times a multiplier up to 8388608 is too wide\n"
+        "  why  the accumulator range [-562949953421312, 562949953421311] times a multiplier up to 8388608 "
+        "is too wide\n"
         "  fix  use a multiplier of fewer bits: Recipe(multiplier_bits=16)"
     )
 
 
 def test_an_unknown_op() -> None:
     b, x = integers()
-    with pytest.raises(ArithmosError, match="^op 'softmax' is not one of the int ops\n  why  the int op set is closed: add, "):
+    with pytest.raises(
+        ArithmosError, match=r"^op 'softmax' is not one of the int ops\n  why  the int op set is closed: add, "
+    ):
         b.add("softmax", x, axis=1)
 
 

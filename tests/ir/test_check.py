@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import factories
 import numpy as np
 import pytest
-import samples
 
+import factories
+import samples
 from arithmos.errors import ArithmosError
 from arithmos.ir.build import Builder
 from arithmos.ir.check import check, problems_of
@@ -43,12 +43,18 @@ def constant(array: np.ndarray) -> Graph:
 
 
 BROKEN: dict[str, tuple[Graph, str]] = {
-    "range of a node": (value(sound(), "acc", range=signed(8)), "'acc' is proven to be in [-1914, 1911], its entry says [-128, 127]"),
+    "range of a node": (
+        value(sound(), "acc", range=signed(8)),
+        "'acc' is proven to be in [-1914, 1911], its entry says [-128, 127]",
+    ),
     "shape of a node": (value(sound(), "acc", shape=(-1, 3)), "'acc' has shape (-1, 2), its entry says (-1, 3)"),
     "no range": (value(sound(), "acc", range=None), "'acc' is proven to be in [-1914, 1911], its entry says None"),
     "input without a range": (value(sound(), "x", range=None), "input 'x' has the range None in a int graph"),
     "input beyond int64": (value(sound(), "x", range=signed(65)), "input 'x' needs 65 bits, int64 has 64"),
-    "constant's range": (value(sound(), "w", range=signed(8)), "constant 'w' spans [-6, 5], its entry says [-128, 127]"),
+    "constant's range": (
+        value(sound(), "w", range=signed(8)),
+        "constant 'w' spans [-6, 5], its entry says [-128, 127]",
+    ),
     "constant's shape": (value(sound(), "w", shape=(3, 2)), "constant 'w' has shape (2, 3), its entry says (3, 2)"),
     "constant's type": (
         constant(np.array([[1, -2, 3], [4, 5, -6]])),
@@ -61,7 +67,10 @@ BROKEN: dict[str, tuple[Graph, str]] = {
     ),
     "unknown op": (nodes(sound(), Node("softmax", ("x",), "acc"), Y), "'acc': op 'softmax' is not one of the int ops"),
     "order": (nodes(sound(), Y, ACC), "'y' reads ['acc'] before they are computed"),
-    "unknown input": (nodes(sound(), Node("linear", ("x", "v"), "acc"), Y), "'acc' reads ['v'] before they are computed"),
+    "unknown input": (
+        nodes(sound(), Node("linear", ("x", "v"), "acc"), Y),
+        "'acc' reads ['v'] before they are computed",
+    ),
     "defined twice": (nodes(sound(), ACC, ACC, Y), "'acc' is defined twice"),
     "redefined input": (dataclasses.replace(sound(), inputs=("x", "x")), "'x' is defined twice"),
     "no value entry": (nodes(sound(), ACC, Y, Node("isqrt", ("acc",), "z")), "'z' is without a value entry"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import factories
 import numpy as np
 
+import factories
 from arithmos.ir.build import Builder
 from arithmos.ir.cost import cost
 from arithmos.ir.interval import signed

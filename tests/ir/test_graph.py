@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import factories
 import numpy as np
 import pytest
 
+import factories
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph, Source, consumers, producers
 from arithmos.ir.interval import Interval

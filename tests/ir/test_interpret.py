@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import weakref
 
-import factories
 import numpy as np
 import pytest
-import samples
 
+import factories
+import samples
 from arithmos.ir.build import Builder
 from arithmos.ir.codec import random_inputs
 from arithmos.ir.graph import Graph

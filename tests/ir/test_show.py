@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import factories
 import numpy as np
 
+import factories
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph, Source
 from arithmos.ir.interval import signed, unsigned
@@ -16,8 +16,17 @@ def network() -> Graph:
     b = Builder("int")
     x = b.input("image", (-1, 2), unsigned(8), PowerOfTwo(-8))
     scale = PerChannel(-1, (Dyadic(3, 9), PowerOfTwo(-9)))
-    acc = b.add("linear", x, b.constant("w", np.array([[1, 2], [-3, 4]])), name="fc.acc", scale=scale, source=Source("fc", "net.py:7"))
-    y = b.add("requantize", acc, shift=3, lo=-128, hi=127, name="fc", scale=Dyadic(5, 7), source=Source("fc", "net.py:7"))
+    acc = b.add(
+        "linear",
+        x,
+        b.constant("w", np.array([[1, 2], [-3, 4]])),
+        name="fc.acc",
+        scale=scale,
+        source=Source("fc", "net.py:7"),
+    )
+    y = b.add(
+        "requantize", acc, shift=3, lo=-128, hi=127, name="fc", scale=Dyadic(5, 7), source=Source("fc", "net.py:7")
+    )
     return b.graph(b.add("mul", y, y, name="square"))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import factories
 import numpy as np
 import pytest
 
+import factories
 from arithmos.errors import UsageError
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph, Source
@@ -27,7 +27,9 @@ def test_every_float_value_is_observed() -> None:
     for name, seen in stats.observations.items():
         assert seen.counts.sum() == values[name].size
         assert np.allclose([seen.lo, seen.hi], [values[name].min(), values[name].max()], rtol=1e-5)
-        assert np.allclose(seen.channel_mean, np.moveaxis(values[name], 1, 0).reshape(values[name].shape[1], -1).mean(1), atol=1e-5)
+        assert np.allclose(
+            seen.channel_mean, np.moveaxis(values[name], 1, 0).reshape(values[name].shape[1], -1).mean(1), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("cuts", [[10, 31, 69], list(range(1, 70)), [35]])

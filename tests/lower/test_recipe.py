@@ -31,7 +31,9 @@ recipes = st.builds(
     multiplier_bits=st.integers(2, 31),
     corrections=st.sets(st.sampled_from(CORRECTIONS)).map(tuple),
     overrides=st.dictionaries(
-        st.sampled_from(["layer1.*", "*", "fc", "we\"ird key", "a.b[0]"]), st.fixed_dictionaries({}, optional=PER_NODE_VALUES), max_size=3
+        st.sampled_from(["layer1.*", "*", "fc", 'we"ird key', "a.b[0]"]),
+        st.fixed_dictionaries({}, optional=PER_NODE_VALUES),
+        max_size=3,
     ),
 )
 
@@ -86,7 +88,10 @@ def test_nodes_are_listed_as_comments_with_what_they_would_get() -> None:
         '# activation_observer = "auto"\n'
         '# weight_scale = "channel"\n'
     ) in text
-    opened = "\n".join(line.removeprefix("# ") if "[overrides." in line or line.startswith("# weight_bits") else line for line in text.splitlines()[-6:])
+    opened = "\n".join(
+        line.removeprefix("# ") if "[overrides." in line or line.startswith("# weight_bits") else line
+        for line in text.splitlines()[-6:]
+    )
     assert from_mapping(tomllib.loads(opened)).overrides == {"layer1.conv1": {"weight_bits": 4}}
 
 
@@ -109,7 +114,13 @@ def test_overrides_match_by_glob_and_later_ones_win() -> None:
 
 @pytest.mark.parametrize(
     ("bits", "weights", "activations"),
-    [(8, "minmax", "minmax"), (7, "minmax", "minmax"), (6, "mse", "mse"), (5, "mse", "mse"), (4, "mse", "percentile:99.9")],
+    [
+        (8, "minmax", "minmax"),
+        (7, "minmax", "minmax"),
+        (6, "mse", "mse"),
+        (5, "mse", "mse"),
+        (4, "mse", "percentile:99.9"),
+    ],
 )
 def test_auto_observers(bits: int, weights: str, activations: str) -> None:
     recipe = Recipe(weight_bits=bits, activation_bits=bits)
@@ -156,8 +167,8 @@ def test_every_bad_value_is_named_at_once() -> None:
         "       joins must be one of fused, equal, got 'none'\n"
         "       multiplier_bits must be an integer from 2 to 31, got 32\n"
         "       there is no correction 'adaround', there are equalize, bias\n"
-        "       overrides.'fc': 'joins' cannot differ between nodes (only weight_bits, activation_bits, weight_observer, "
-        "activation_observer, weight_scale)\n"
+        "       overrides.'fc': 'joins' cannot differ between nodes "
+        "(only weight_bits, activation_bits, weight_observer, activation_observer, weight_scale)\n"
         "       overrides.'fc': weight_bits must be an integer from 2 to 16, got 99\n"
         "  fix  the fields and their values are listed by `arithmos quantize --help`"
     )
@@ -170,7 +181,10 @@ def test_every_bad_value_is_named_at_once() -> None:
         ({"corrections": 5}, "corrections must be a list, got 5"),
         ({"overrides": 5}, "overrides must be tables named by globs, got 5"),
         ({"overrides": {"weight_bits": 4}}, "overrides.'weight_bits' must be a table of fields, got 4"),
-        ({"activation_observer": 99.9}, "activation_observer must be auto, minmax, mse or percentile:P with 0 < P <= 100, got 99.9"),
+        (
+            {"activation_observer": 99.9},
+            "activation_observer must be auto, minmax, mse or percentile:P with 0 < P <= 100, got 99.9",
+        ),
         ({"weight_scale": ["channel"]}, "weight_scale must be one of channel, tensor, got ['channel']"),
         ({"weight_bits": "8"}, "weight_bits must be an integer from 2 to 16, got '8'"),
     ],
@@ -193,11 +207,11 @@ def test_unknown_keys_name_the_closest_known_one() -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="^the recipe cannot be read\n  at   .*none.toml\n  why  .*No such file"):
+    with pytest.raises(UsageError, match=r"^the recipe cannot be read\n  at   .*none.toml\n  why  .*No such file"):
         read_recipe(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("weight_bits = = 8\n")
-    with pytest.raises(UsageError, match="^the recipe is not TOML\n  at   .*bad.toml\n  why  .*line 1"):
+    with pytest.raises(UsageError, match=r"^the recipe is not TOML\n  at   .*bad.toml\n  why  .*line 1"):
         read_recipe(tmp_path / "bad.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="^the recipe is not TOML\n"):
+    with pytest.raises(UsageError, match=r"^the recipe is not TOML\n"):
         read_recipe(tmp_path / "binary.toml")

@@ -49,6 +49,14 @@ def flat(b: Builder, x: str) -> str:
     return b.add("reshape", x, shape=(-1, 4 * 36))
 
 
+def rows(b: Builder, x: str) -> str:
+    return b.add("reshape", x, shape=(-1, 4, 36))
+
+
+def means(b: Builder, x: str) -> str:
+    return b.add("reduce_mean", x, axes=(2, 3), keepdims=False)
+
+
 def summed(b: Builder, x: str) -> str:
     return b.add("reduce_sum", x, axes=(2, 3), keepdims=False)
 
@@ -59,7 +67,7 @@ NETWORKS: dict[str, Maker] = {
     "conv.grouped": lambda b, x: conv(b, x, 6, 2, 3, 3, groups=2),
     "conv.depthwise": lambda b, x: conv(b, x, 4, 1, 3, 3, bias=True, groups=4, dilation=(2, 1)),
     "conv.line": lambda b, x: b.add(
-        "conv", b.add("reshape", x, shape=(-1, 4, 36)), weight(b, 3, 4, 5), stride=(2,), padding=((2, 1),), dilation=(1,), groups=1
+        "conv", rows(b, x), weight(b, 3, 4, 5), stride=(2,), padding=((2, 1),), dilation=(1,), groups=1
     ),
     "linear": lambda b, x: b.add("linear", flat(b, x), weight(b, 7, 144), weight(b, 7)),
     "linear.last": lambda b, x: b.add("linear", x, weight(b, 5, 6)),
@@ -89,10 +97,12 @@ NETWORKS: dict[str, Maker] = {
     "clip.huge": lambda b, x: b.add("clip", x, lo=-1e38, hi=3.4e38),
     "max_pool": lambda b, x: b.add("max_pool", conv(b, x, 4, 4, 3, 3, bias=True), **WINDOW),
     "max_pool.narrow": lambda b, x: b.add("max_pool", b.add("relu", x), **WINDOW),
-    "max_pool.scaled.columns": lambda b, x: b.add("max_pool", b.add("mul", x, weight(b, 6, low=0.1, high=9.0)), **WINDOW),
+    "max_pool.scaled.columns": lambda b, x: b.add(
+        "max_pool", b.add("mul", x, weight(b, 6, low=0.1, high=9.0)), **WINDOW
+    ),
     "max_pool.linear": lambda b, x: b.add(
         "max_pool",
-        b.add("linear", b.add("reshape", x, shape=(-1, 4, 36)), weight(b, 8, 36)),
+        b.add("linear", rows(b, x), weight(b, 8, 36)),
         kernel=(2,),
         stride=(2,),
         padding=((0, 0),),
@@ -101,20 +111,24 @@ NETWORKS: dict[str, Maker] = {
     "avg_pool": lambda b, x: b.add("relu", b.add("avg_pool", x, **WINDOW, **AVERAGE)),
     "avg_pool.padded": lambda b, x: b.add("avg_pool", x, **WINDOW, count_padding=True, divisor=None),
     "avg_pool.divisor": lambda b, x: b.add("avg_pool", x, **WINDOW, count_padding=True, divisor=5),
-    "reduce_sum": lambda b, x: summed(b, x),
-    "reduce_mean": lambda b, x: b.add("reduce_mean", x, axes=(2, 3), keepdims=False),
-    "reduce_mean.inside": lambda b, x: b.add("linear", b.add("reduce_mean", x, axes=(2, 3), keepdims=False), weight(b, 3, 4)),
+    "reduce_sum": summed,
+    "reduce_mean": means,
+    "reduce_mean.inside": lambda b, x: b.add("linear", means(b, x), weight(b, 3, 4)),
     "reduce_max": lambda b, x: b.add("reduce_max", conv(b, x, 4, 4, 3, 3), axes=(1,), keepdims=True),
     "reshape": lambda b, x: flat(b, conv(b, x, 4, 4, 3, 3)),
     "transpose": lambda b, x: b.add("transpose", x, perm=(0, 2, 3, 1)),
     "slice": lambda b, x: b.add("slice", conv(b, x, 4, 4, 3, 3), slices=((1, 3, -2, 2), (2, 0, 2, 3))),
     "pad": lambda b, x: b.add("pad", x, margins=((0, 0, 0), (1, 1, 0), (0, 2, 1), (0, 0, 0)), fill=0.25),
     "concat": lambda b, x: b.add("concat", x, b.add("relu", conv(b, x, 3, 4, 3, 3)), axis=1),
-    "concat.constant": lambda b, x: b.add("concat", summed(b, x), b.add("expand", weight(b, 2), b.add("slice", summed(b, x), slices=((1, 0, 1, 2),))), axis=1),
+    "concat.constant": lambda b, x: b.add(
+        "concat", y := summed(b, x), b.add("expand", weight(b, 2), b.add("slice", y, slices=((1, 0, 1, 2),))), axis=1
+    ),
     "maximum": lambda b, x: b.add("maximum", x, conv(b, x, 4, 4, 3, 3)),
     "maximum.constant": lambda b, x: b.add("maximum", x, weight(b, 4, 1, 1)),
     "where": lambda b, x: b.add("where", b.constant("m", np.tri(6, dtype=bool)), x, b.add("tanh", x)),
-    "where.floats": lambda b, x: b.add("where", b.constant("m", np.tri(6, dtype=np.float32) / 2), x, b.constant("c", np.float32(-1.0))),
+    "where.floats": lambda b, x: b.add(
+        "where", b.constant("m", np.tri(6, dtype=np.float32) / 2), x, b.constant("c", np.float32(-1.0))
+    ),
     "expand": lambda b, x: b.add("mul", x, b.add("expand", b.add("reduce_mean", x, axes=(2, 3), keepdims=True), x)),
     "layers": lambda b, x: conv(b, b.add("relu", normed(b, conv(b, x, 4, 4, 3, 3))), 4, 4, 3, 3, bias=True),
 }  # fmt: skip
@@ -207,7 +221,10 @@ def test_gather_takes_indices_as_they_are() -> None:
 def test_what_has_no_rule_is_listed_all_at_once_with_its_source() -> None:
     b = Builder("float")
     x = b.input("x", (-1, 4, 6, 6))
-    here = {name: Source(f"block.{name}", f"model.py:{i}") for i, name in enumerate(("soft", "norm", "ratio", "kernel", "grey"), 5)}
+    here = {
+        name: Source(f"block.{name}", f"model.py:{i}")
+        for i, name in enumerate(("soft", "norm", "ratio", "kernel", "grey"), 5)
+    }
     y = b.add("softmax", x, axis=1, name="soft", source=here["soft"])
     y = b.add("group_norm", y, weight(b, 4), weight(b, 4), groups=2, eps=1e-5, name="norm", source=here["norm"])
     y = b.add("div", y, x, name="ratio", source=here["ratio"])
@@ -220,15 +237,19 @@ def test_what_has_no_rule_is_listed_all_at_once_with_its_source() -> None:
         quantize(graph, stats)
     assert str(caught.value) == (
         "6 nodes cannot become integers\n"
-        "  why  soft: 'softmax' has no integer rule (no rule expands it into integers yet), at block.soft (model.py:5)\n"
-        "       norm: 'group_norm' has no integer rule (replace it by batch norm, which folds into the convolution),"
-        " at block.norm (model.py:6)\n"
-        "       ratio: 'div' of computed values has no integer rule (divide by a constant, or multiply by a reciprocal),"
-        " at block.ratio (model.py:7)\n"
+        "  why  soft: 'softmax' has no integer rule (no rule expands it into integers yet)"
+        ", at block.soft (model.py:5)\n"
+        "       norm: 'group_norm' has no integer rule "
+        "(replace it by batch norm, which folds into the convolution)"
+        ", at block.norm (model.py:6)\n"
+        "       ratio: 'div' of computed values has no integer rule "
+        "(divide by a constant, or multiply by a reciprocal)"
+        ", at block.ratio (model.py:7)\n"
         "       kernel: 'conv' of computed values has no integer rule (its parameters must be constants),"
         " at block.kernel (model.py:8)\n"
-        "       grey: 'mul' by a constant of more elements than the value has no integer rule (expand the value first),"
-        " at block.grey (model.py:9)\n"
+        "       grey: 'mul' by a constant of more elements than the value has no integer rule "
+        "(expand the value first)"
+        ", at block.grey (model.py:9)\n"
         "       last: 'layer_norm' has no integer rule (no rule expands it into integers yet)\n"
         "  fix  replace these layers, or quantize the part of the network without them"
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import factories
 import numpy as np
 import pytest
-import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import float_chain, integer_network
 
+import factories
+import samples
 from arithmos.ir.check import check
 from arithmos.ir.codec import digest
 from arithmos.ir.graph import Graph
@@ -22,6 +21,7 @@ from arithmos.passes.fold_batch_norm import fold_batch_norm
 from arithmos.passes.fold_constants import fold_constants
 from arithmos.passes.fuse_requantize import fuse_requantize
 from arithmos.passes.merge_tables import merge_tables
+from random_networks import float_chain, integer_network
 
 Pass = Callable[[Graph], Graph]
 INTEGER_PASSES: list[Pass] = [dead_code, fold_constants, fuse_requantize, merge_tables]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import factories
 import numpy as np
 import pytest
 
+import factories
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph, Source
 from arithmos.ir.interpret import evaluate
@@ -198,7 +198,9 @@ def test_grouped_and_one_dimensional_convolutions_fold() -> None:
 def pair(kind: str, between: str, rng: np.random.Generator, **attrs: Any) -> Graph:
     b = Builder("float")
     conv = kind == "conv"
-    extra: dict[str, Any] = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1} if conv else {}
+    extra: dict[str, Any] = (
+        {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1} if conv else {}
+    )
     x = b.input("x", (-1, 3, 5, 5) if conv else (-1, 6, 3))
     shape = (4, 3, 2, 2) if conv else (4, 3)
     one = b.constant("one", rng.normal(size=shape) * 10.0 ** rng.uniform(-2, 2, (4, *[1] * (len(shape) - 1))))

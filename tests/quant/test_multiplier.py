@@ -27,7 +27,7 @@ def test_multipliers_are_nearest_and_below_the_limit(values: list[float], bits: 
 
 @given(ratios)
 def test_the_default_shift_is_the_largest_allowed(values: list[float]) -> None:
-    (mul,), shift = multipliers([np.array(values)])
+    _, shift = multipliers([np.array(values)])
     if exact_shift(np.array(values)) is None:
         assert shift in SHIFTS[24]
         finer = [s for s in SHIFTS[24] if s > shift]

@@ -154,7 +154,9 @@ def test_weight_thresholds_row_by_row() -> None:
         assert squared_error(row, limit, symmetric(4), "dyadic") == pytest.approx(best)
 
 
-@pytest.mark.parametrize("name", ["percentile", "percentile:0", "percentile:101", "percentile:x", "max", "percentile:nan"])
+@pytest.mark.parametrize(
+    "name", ["percentile", "percentile:0", "percentile:101", "percentile:x", "max", "percentile:nan"]
+)
 def test_unknown_observers(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         percentile(name)

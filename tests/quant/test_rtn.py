@@ -36,7 +36,10 @@ def test_outside_the_threshold_it_clips(seed: int) -> None:
     rounded, limit = round_to_nearest(rows, steps, levels), steps[:, None] * levels.hi
     outside = np.abs(rows) > limit
     assert outside.any() and np.array_equal(np.abs(rounded[outside]), np.full(outside.sum(), levels.hi))
-    assert np.all(np.abs(rows - rounded * steps[:, None])[~outside] <= np.broadcast_to(steps[:, None] / 2 * (1 + 1e-6), rows.shape)[~outside])
+    assert np.all(
+        np.abs(rows - rounded * steps[:, None])[~outside]
+        <= np.broadcast_to(steps[:, None] / 2 * (1 + 1e-6), rows.shape)[~outside]
+    )
 
 
 def test_a_row_of_zeros_takes_the_largest_step() -> None:

@@ -50,6 +50,7 @@ class Folded:
 
     @property
     def dtype(self) -> torch.dtype:
+        """The torch type of the elements."""
         return self.tensor.dtype
 
 
@@ -69,7 +70,7 @@ def per_sample(x: Folded) -> torch.Tensor:
 
 
 def as_array(tensor: torch.Tensor) -> np.ndarray:
-    """The tensor in numpy: float64, float32 (also for narrower floats), integers or booleans. Raises Refusal otherwise."""
+    """float64, float32 (also for narrower floats), integers or booleans in numpy. Raises Refusal for all else."""
     if tensor.dtype.is_complex or tensor.is_quantized or tensor.layout != torch.strided:
         raise Refusal(f"a constant holds {tensor.dtype}, {tensor.layout}", "use dense real tensors")
     narrow = tensor.dtype.is_floating_point and tensor.dtype not in (torch.float32, torch.float64)
@@ -102,10 +103,10 @@ class Translation:
         return self._constants[key][0]
 
     def zeros(self, source: Source) -> str:
-        """A value of shape (batch,) that is zero for every sample: it carries the batch size to constants that need it."""
+        """A value of shape (batch,) that is zero for every sample: it brings the batch size to constants."""
         if not self._zeros:
             if not self._batched:
-                raise Refusal("no input has the batch on axis 0 to take its size from", "give an input with a batch axis")
+                raise Refusal("no input has the batch on axis 0", "give an input with a batch axis")
             b, name = self.builder, self._batched[0]
             flat = (-1, -math.prod(b.values[name].shape))
             first = b.add("reshape", name, shape=flat, name="batch.samples", source=source)
@@ -117,7 +118,7 @@ class Translation:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One torch operation: its value's name and source, the shapes torch gives its outputs, and where it is translated."""
+    """One torch operation: its value's name and source, the shapes of its outputs, and where it is translated."""
 
     translation: Translation
     name: str

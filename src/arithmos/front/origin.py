@@ -36,12 +36,14 @@ _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 def module_stack(node: Node) -> list[tuple[str, str]]:
     """(module path, class) from the network down to the module whose forward called the operation."""
     entries = (node.meta.get("nn_module_stack") or {}).values()
-    stack = [(path, kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}") for path, kind in entries]
+    stack = [
+        (path, kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}") for path, kind in entries
+    ]
     return [entry for entry in stack if not entry[0].startswith("_empty_nn_module_stack")]
 
 
 def user_line(trace: str) -> str:
-    """"model.py:41" of the innermost frame that is not torch's own; "" if there is none."""
+    """ "model.py:41" of the innermost frame that is not torch's own; "" if there is none."""
     lines = [f"{Path(file).name}:{number}" for file, number in _FRAME.findall(trace) if is_users(file)]
     return lines[-1] if lines else ""
 

@@ -1,12 +1,13 @@
-"""The exported program of a module: torch.export without decompositions, its batch dynamic, in-place writes resolved."""
+"""The exported program of a module: torch.export without decompositions, with a free batch."""
 
 from __future__ import annotations
 
+import io
 import logging
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
@@ -55,11 +56,12 @@ def export(model: nn.Module, example: Example) -> ExportedProgram:
 
 
 def functional(program: ExportedProgram) -> ExportedProgram:
-    """The program without writes in place that others could see: torch makes copies where a view or a later reader is left."""
+    """The program without writes in place that others could see: torch makes copies there."""
     if not _needs_copies(program):
         return program
     with _quiet():
-        return program.run_decompositions({})
+        copied: ExportedProgram = program.run_decompositions({})
+    return copied
 
 
 CONTROL_FLOW = "the network decides by values it computes"
@@ -74,7 +76,7 @@ def _attempt(model: nn.Module, example: Example, *, dynamic: bool, strict: bool)
     try:
         with torch.no_grad(), _quiet():
             return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=strict)
-    except Exception as error:  # the module's own forward runs here, and may raise anything
+    except Exception as error:  # noqa: BLE001 (the module's forward runs here: anything may come)
         raise _explained(error) from None
 
 
@@ -85,11 +87,11 @@ def _explained(error: Exception) -> UnsupportedNetwork:
     code = frames[-1].line if frames else ""
     lines = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {lines[0] if lines else ''}".removesuffix(": ")
-    if "data-dependent" in str(error) or "data dependent" in str(error) or "data_dependent" in str(error):
+    if "data-dependent" in str(error):
         return UnsupportedNetwork(
             CONTROL_FLOW,
             where=f"{where}  {code}".strip(),
-            why="a graph has the same operations for every input, and here a Python number or condition comes out of a tensor",
+            why="a graph has the same operations for every input; here a number or condition comes out of a tensor",
             fix="compute both sides and choose with torch.where(condition, a, b),\n"
             "       or make the condition a constant: an argument of the module's __init__",
         )
@@ -101,18 +103,23 @@ def _explained(error: Exception) -> UnsupportedNetwork:
     )
 
 
+LOGGERS = ("torch", "torch.fx", "torch._dynamo", "torch._export", "torch._subclasses")
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """torch's own notes on an export (deprecations of its internals, whole graphs) say nothing to a user."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.fx", "torch._dynamo", "torch._export", "torch._subclasses")]
+    loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [log.level for log in loggers]
     with warnings.catch_warnings():
-        for category in (FutureWarning, DeprecationWarning, UserWarning):
-            warnings.filterwarnings("ignore", category=category)
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", module=r"torch\b")
         try:
             for log in loggers:
                 log.setLevel(logging.CRITICAL)
-            yield
+            with redirect_stderr(io.StringIO()):  # where torch prints the graph so far before it raises
+                yield
         finally:
             for log, level in zip(loggers, levels, strict=True):
                 log.setLevel(level)
@@ -125,7 +132,8 @@ def _has_batch(x: Any, batch: int) -> bool:
 def _is_dynamic(program: ExportedProgram) -> bool:
     user = set(program.graph_signature.user_inputs)
     values = [n.meta.get("val") for n in program.graph.nodes if n.op == "placeholder" and n.name in user]
-    return any(isinstance(size, torch.SymInt) for v in values if isinstance(v, torch.Tensor) for size in v.shape[:1])
+    sizes = [size for v in values if isinstance(v, torch.Tensor) for size in v.shape[:1]]
+    return any(isinstance(size, torch.SymInt) and not size.node.expr.is_Integer for size in sizes)
 
 
 def _flat(x: Any) -> Iterator[Any]:

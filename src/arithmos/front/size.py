@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,11 @@ class BatchSymbols:
         if sum(extent < 0 for extent in shape) > 1:
             raise UnknownSize(f"two axes of {tuple(map(str, tensor.shape))} grow with the batch, so it mixes samples")
         return shape
+
+
+def symbols_of(sizes: Iterable[int | torch.SymInt]) -> frozenset[Any]:
+    """The symbols in some sizes."""
+    return frozenset().union(*(s.node.expr.free_symbols for s in sizes if isinstance(s, torch.SymInt)))
 
 
 def batch_axis(shape: Shape) -> int | None:

@@ -23,11 +23,11 @@ def trace(model: Any, example: Any = None, *, names: Sequence[str] | None = None
     """The float graph of a module: the same function, in numpy, of any batch size.
 
     model: a torch.nn.Module in eval mode, or a torch.export.ExportedProgram (which needs no example). example: one
-    tensor or array, a tuple of them, or a dictionary of keyword arguments, of the shapes and types the module takes; its
-    values do not matter. The first axis of the first tensor is the batch, which stays free; an input with another extent
-    there has no batch. names: the names of the inputs, instead of those of forward's arguments. Values are named by
-    module path and operation ("layer1.0.conv1", "layer1.0.add"), weights as in the state dict. Minus infinity in masks
-    becomes -1e30. None among the results is dropped.
+    tensor or array, a tuple of them, or a dictionary of keyword arguments, of the shapes and types the module takes;
+    its values do not matter. The first axis of the first tensor is the batch, which stays free; an input with another
+    extent there has no batch. names: the names of the inputs, instead of those of forward's arguments. Values are named
+    by module path and operation ("layer1.0.conv1", "layer1.0.add"), weights as in the state dict. Minus infinity in
+    masks becomes -1e30. None among the results is dropped.
     Raises UsageError for a model in training mode or an example that does not fit, UnsupportedNetwork with the user's
     lines for what cannot be traced (every operation at once), for non-finite weights and for decisions by values.
     """
@@ -49,11 +49,11 @@ def trace(model: Any, example: Any = None, *, names: Sequence[str] | None = None
 
 def _check_module(model: object) -> None:
     if not isinstance(model, nn.Module):
-        kind = "a class" if isinstance(model, type) else f"of type {type(model).__name__}"
+        is_class = isinstance(model, type)
         raise UsageError(
             "the model is not a torch.nn.Module",
-            why=f"it is {kind}",
-            fix="give an instance of a module: trace(Net(), example)" if isinstance(model, type) else "wrap it in a torch.nn.Module",
+            why="it is a class" if is_class else f"it is of type {type(model).__name__}",
+            fix="give an instance: trace(Net(), example)" if is_class else "wrap it in a torch.nn.Module",
         )
     if isinstance(model, torch.jit.ScriptModule):
         raise UsageError(
@@ -75,7 +75,11 @@ def _check_module(model: object) -> None:
 def _arguments(model: nn.Module, example: Any) -> Example:
     """The example as arguments of the module: arrays become tensors, float64 arrays of the type of the weights."""
     if example is None:
-        raise UsageError("tracing needs an example", why="it gives the shapes of the inputs", fix="trace(model, torch.zeros(1, 3, 32, 32))")
+        raise UsageError(
+            "tracing needs an example",
+            why="it gives the shapes of the inputs",
+            fix="trace(model, torch.zeros(1, 3, 32, 32))",
+        )
     floats = [p.dtype for p in model.parameters() if p.dtype.is_floating_point]
     problems: list[str] = []
 
@@ -102,8 +106,13 @@ def _arguments(model: nn.Module, example: Any) -> Example:
 
     given = example if isinstance(example, tuple | Mapping) else (example,)
     arguments: Example = tensor(dict(given) if isinstance(given, Mapping) else tuple(given), "example")
+    leaves = torch.utils._pytree.tree_leaves(arguments)
+    if not problems and not any(isinstance(x, torch.Tensor) for x in leaves):
+        problems.append(f"it holds no tensor, but {', '.join(type(x).__name__ for x in leaves) or 'nothing'}")
     if problems:
-        raise UsageError("the example cannot be used", why="\n       ".join(problems), fix="give tensors or arrays of numbers")
+        raise UsageError(
+            "the example cannot be used", why="\n       ".join(problems), fix="give tensors or arrays of numbers"
+        )
     return arguments
 
 
@@ -116,9 +125,9 @@ def _check_state(program: ExportedProgram) -> None:
             continue
         if tensor.is_meta:
             problems.append(f"{name} is on the meta device: it has no values")
-        elif tensor.dtype.is_floating_point:
+        elif tensor.dtype.is_floating_point and not torch.isfinite(tensor).all():
             nan, infinite = int(torch.isnan(tensor).sum()), int(torch.isinf(tensor).sum())
-            if nan or infinite and name in parameters:
+            if nan or (infinite and name in parameters):
                 problems.append(f"{name} holds {nan} NaN and {infinite} infinite values")
     if problems:
         more = [f"… {len(problems) - MOST_LISTED} more"] if len(problems) > MOST_LISTED else []

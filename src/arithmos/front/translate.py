@@ -1,4 +1,4 @@
-"""Translation: an exported program, node by node, into a float graph; every problem is collected before one is raised."""
+"""Translation: an exported program, node by node, into a float graph; problems are collected and raised together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from arithmos.errors import UnsupportedNetwork
 from arithmos.front.aten import DEFAULT_HINT, HINTS, ROWS, Rule
 from arithmos.front.call import Call, Computed, Folded, Refusal, Translation
 from arithmos.front.origin import operation, source, value_name
-from arithmos.front.size import FOLD_BATCH, Batches, BatchSymbols, UnknownSize
+from arithmos.front.size import FOLD_BATCH, Batches, BatchSymbols, UnknownSize, at_fold_batch, symbols_of
 from arithmos.ir.graph import Graph, Shape, Source
 from arithmos.passes.rewrite import prune
 
@@ -68,9 +68,8 @@ class Walk:
         signature = program.graph_signature
         self.placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
         user = set(signature.user_inputs)
-        tensors = [n.meta["val"] for n in self.placeholders if n.name in user and isinstance(n.meta.get("val"), torch.Tensor)]
-        first = [t.shape[0] for t in tensors if t.dim() and isinstance(t.shape[0], torch.SymInt)]
-        self.sizes = BatchSymbols(frozenset().union(*(size.node.expr.free_symbols for size in first)))
+        values = [node.meta.get("val") for node in self.placeholders if node.name in user]
+        self.sizes = BatchSymbols(symbols_of(s for v in values if isinstance(v, torch.Tensor) for s in v.shape[:1]))
 
     def problem(self, node: Node, why: str, fix: str) -> None:
         """Note that a node cannot be expressed."""
@@ -80,7 +79,7 @@ class Walk:
             self.problems.append(line)
 
     def arguments(self) -> list[Any]:
-        """What each placeholder stands for: a constant of the state, an input, or a number that was fixed while exporting."""
+        """What each placeholder stands for: a constant of the state, an input, or a number fixed while exporting."""
         given: list[Any] = []
         inputs = iter(self.names or ())
         for node, spec in zip(self.placeholders, self.program.graph_signature.input_specs, strict=True):
@@ -133,7 +132,8 @@ class Walk:
             return tuple(self.run(arguments[1], arguments[2:]))
         if node.target is operator.getitem:
             return self._item(node, *arguments)
-        if target.startswith(SILENT) or isinstance(value, Symbolic | int | float | bool) and not _tensors(arguments):
+        is_number = isinstance(value, Symbolic | int | float | bool) and not _tensors(arguments)
+        if target.startswith(SILENT) or is_number:
             return self._number(node, value, arguments)
         try:
             if self._foldable(node, target, arguments):
@@ -179,13 +179,13 @@ class Walk:
         return target in SHAPE_ONLY or not any(isinstance(a, Computed) for a in leaves)
 
     def _fold(self, node: Node, arguments: list[Any]) -> Any:
-        """Evaluate an operation of constants, for FOLD_BATCH samples; what it would change in place is copied before."""
+        """Evaluate an operation of constants for FOLD_BATCH samples; what it would change in place is copied."""
 
         def concrete(x: Any) -> Any:
             if isinstance(x, Batches):
                 return x.multiple * FOLD_BATCH
             if isinstance(x, Computed):
-                return torch.zeros([-e * FOLD_BATCH if e < 0 else e for e in x.shape], dtype=x.dtype)
+                return torch.zeros(at_fold_batch(x.shape), dtype=x.dtype)  # only its shape is read
             return x.tensor if isinstance(x, Folded) else x
 
         target: Any = node.target
@@ -201,7 +201,8 @@ class Walk:
             with torch.no_grad():
                 result = target(*positional, **named)
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            raise Refusal(f"torch cannot compute it for a batch of {FOLD_BATCH}: {error}", "compute it once in __init__") from error
+            why = f"torch cannot compute it for a batch of {FOLD_BATCH}: {error}"
+            raise Refusal(why, "compute it once in __init__") from error
         if not isinstance(result, torch.Tensor | list | tuple):
             return result
         names = {a.tensor.untyped_storage().data_ptr(): a.name for a in _leaves(arguments) if isinstance(a, Folded)}
@@ -209,7 +210,7 @@ class Walk:
         def folded(r: torch.Tensor, meta: torch.Tensor) -> Folded:  # a view of a parameter keeps its name
             return Folded(r, self._folded_shape(meta, r), names.get(r.untyped_storage().data_ptr(), value_name(node)))
 
-        meta = node.meta.get("val")
+        meta = node.meta["val"]
         if isinstance(result, torch.Tensor):
             return folded(result, meta)
         return tuple(folded(r, m) for r, m in zip(result, meta, strict=True))
@@ -218,7 +219,7 @@ class Walk:
         try:
             return self.sizes.shape(meta)
         except UnknownSize:
-            if self.sizes.symbols & frozenset().union(*(s.node.expr.free_symbols for s in meta.shape if isinstance(s, torch.SymInt))):
+            if self.sizes.symbols & symbols_of(meta.shape):
                 raise
             return tuple(result.shape)  # its size was read out of a constant
 
@@ -232,11 +233,11 @@ class Walk:
         call = Call(self.translation, value_name(node), source(node), shapes, tensors[0].dtype)
         result = rule(call, *arguments)
         several = result if isinstance(result, tuple) else (result,)
-        for value, meta, shape in zip(several, metas, shapes, strict=False):
+        typed = []
+        for value, meta, shape in zip(several, tensors, shapes, strict=True):
             assert value is None or value.shape == shape, f"{node.target} made {value.shape}, torch makes {shape}"
-            assert value is None or isinstance(meta, torch.Tensor)
-        typed = tuple(replace(v, dtype=m.dtype) if isinstance(v, Computed) else v for v, m in zip(several, metas, strict=False))
-        return typed if isinstance(result, tuple) else typed[0]
+            typed.append(replace(value, dtype=meta.dtype) if isinstance(value, Computed) else value)
+        return tuple(typed) if isinstance(result, tuple) else typed[0]
 
     def _stand_in(self, value: Any) -> Any:
         """An input in place of what was refused, so that the operations behind it are checked too."""
@@ -280,10 +281,8 @@ def _arguments(node: Node) -> list[Any]:
         return [*node.args, *node.kwargs.values()]
     listed: list[Any] = []
     for i, argument in enumerate(schema.arguments):
-        if i < len(node.args):
-            listed.append(node.args[i])
-        else:
-            listed.append(node.kwargs.get(argument.name, argument.default_value if argument.has_default_value() else None))
+        default = argument.default_value if argument.has_default_value() else None
+        listed.append(node.args[i] if i < len(node.args) else node.kwargs.get(argument.name, default))
     return listed
 
 
@@ -311,4 +310,4 @@ def _tensors(arguments: list[Any]) -> bool:
 
 
 def _changes_state(name: str) -> str:
-    return f"{name}: its forward changes this buffer, so a result depends on earlier calls; keep state outside of the network"
+    return f"{name}: forward changes this buffer, so results depend on earlier calls; keep state outside of the network"

@@ -133,7 +133,8 @@ class Lowering:
         muls, shift = multipliers([t.factor / step for t in form.terms], self.recipe.multiplier_bits)
         if len(form.terms) > 1 and shift and any(_coarse(m) for m in muls):
             terms = tuple(
-                self._refine(t, step, origin, name) if _coarse(m) else t for t, m in zip(form.terms, muls, strict=True)
+                self._refine(t, step, shift, origin, name) if _coarse(m) else t
+                for t, m in zip(form.terms, muls, strict=True)
             )
             form = Form(terms, form.offset)
             muls, shift = multipliers([t.factor / step for t in terms], self.recipe.multiplier_bits)
@@ -174,9 +175,12 @@ class Lowering:
         multiplier = self.constant(f"{name}.mul", mul, origin)
         return self.emit("mul", term.value, multiplier, origin=origin, name=f"{name}.scaled")
 
-    def _refine(self, term: Term, step: float, origin: str, name: str) -> Term:
-        """The term on a grid 2**8 times finer than the result's; its multiplier in the sum is then a power of two."""
-        fine = step / 256
+    def _refine(self, term: Term, step: float, shift: int, origin: str, name: str) -> Term:
+        """The term on a grid 2**8 times finer than the result's; its multiplier in the sum is then a power of two.
+
+        Not finer than 2**shift, for that multiplier would be a fraction.
+        """
+        fine = step / 2.0 ** min(8, shift)
         value = self.requantize(Form((term,), np.zeros(())), fine, UNBOUNDED, origin=origin, name=f"{name}.fine")
         return Term(value, np.asarray(fine))
 

@@ -181,7 +181,7 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(
             "the recipe cannot be read", where=str(path), why=str(error), fix="give a TOML file"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             "the recipe is not TOML", where=str(path), why=str(error), fix="mend the line it names"
         ) from error

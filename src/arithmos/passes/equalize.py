@@ -78,4 +78,4 @@ def _ratios(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     ratios = np.ones_like(a)
     alive = (a > 0) & (b > 0)
     ratios[alive] = np.sqrt(a[alive] * b[alive]) / b[alive]
-    return ratios
+    return np.asarray(ratios)

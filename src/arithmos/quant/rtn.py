@@ -40,4 +40,4 @@ def weight_steps(
 def round_to_nearest(rows: np.ndarray, steps: np.ndarray, levels: Interval) -> np.ndarray:
     """clip(floor(w / step + 1/2), levels), row by row, as int64 of the shape of the rows."""
     step = steps.reshape(-1, *[1] * (rows.ndim - 1))
-    return np.clip(round_half_up(rows.astype(np.float64) / step), levels.lo, levels.hi)
+    return np.asarray(np.clip(round_half_up(rows.astype(np.float64) / step), levels.lo, levels.hi))

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-import samples
 
+import samples
 from arithmos.ir.build import Builder
 from arithmos.ir.check import problems_of
 from arithmos.ir.codec import decode, encode, random_inputs

@@ -54,7 +54,9 @@ def test_gather_takes_rows() -> None:
         (signed(4), (3, 16), -8, 0, "axis 0 is not an axis of (-1, 3) with its own tables"),
     ],
 )
-def test_tables_that_do_not_fit(range: Interval, entries: tuple[int, ...], offset: int, axis: int | None, why: str) -> None:
+def test_tables_that_do_not_fit(
+    range: Interval, entries: tuple[int, ...], offset: int, axis: int | None, why: str
+) -> None:
     b = Builder("int")
     x, t = b.input("x", (-1, 3), range), b.constant("t", np.zeros(entries, int))
     with pytest.raises(ArithmosError) as caught:

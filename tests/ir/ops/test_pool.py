@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import samples
 from hypothesis import given
 from hypothesis import strategies as st
 
+import samples
 from arithmos.errors import ArithmosError
 from arithmos.ir.build import Builder
 from arithmos.ir.codec import random_inputs
@@ -27,7 +27,9 @@ def windows(x: np.ndarray, attrs: dict[str, Any]) -> dict[tuple[int, ...], list[
     result = {}
     for n, c, *p in itertools.product(range(len(x)), range(x.shape[1]), *map(range, counts)):
         starts = [i * t - pad[0] for i, t, pad in zip(p, stride, padding, strict=True)]
-        cells = itertools.product(*(range(max(s, 0), min(s + k, e)) for s, k, e in zip(starts, kernel, x.shape[2:], strict=True)))
+        cells = itertools.product(
+            *(range(max(s, 0), min(s + k, e)) for s, k, e in zip(starts, kernel, x.shape[2:], strict=True))
+        )
         result[(n, c, *p)] = [int(x[(n, c, *cell)]) for cell in cells]
     return result
 
@@ -142,7 +144,10 @@ def test_window_sizes() -> None:
     ("attrs", "why"),
     [
         ({"kernel": (2,), "stride": (2, 2), "padding": ((0, 0), (0, 0))}, "need 2 entries, one for each spatial axis"),
-        ({"kernel": (2, 2), "stride": (2, 2), "padding": ((2, 0), (0, 0))}, "leaves windows of (2, 2) without a single element"),
+        (
+            {"kernel": (2, 2), "stride": (2, 2), "padding": ((2, 0), (0, 0))},
+            "leaves windows of (2, 2) without a single element",
+        ),
         ({"kernel": (2, 2), "stride": (1, 1), "padding": ((0, 2), (0, 0))}, "leaves the last window of (2, 2) without"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from arithmos.errors import ArithmosError, MissingTool, UsageError
+from arithmos.extras import require
 from arithmos.ir.build import Builder
 from arithmos.ir.codec import random_inputs
 from arithmos.ir.graph import BATCH, Graph
@@ -21,12 +23,17 @@ from arithmos.targets.engine import backend as backends
 from arithmos.targets.engine import prepare, proof, stream
 from arithmos.targets.engine.backend import BACKENDS, Backend
 from arithmos.targets.engine.host import numpy_product
-from arithmos.targets.engine.library import kernels
+from arithmos.targets.engine.library import PATHS, kernels
 from arithmos.targets.engine.planner import Host, Kernels, plan
+from arithmos.targets.engine.runner import Execution
+from arithmos.targets.engine.torch_product import torch_product
 from factories import INTEGER, conv, int8_weight
 from samples import INT_EXAMPLES, all_inputs, example_graph
 
-TESTED = [name for name in BACKENDS if name != "cuda"]
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason='needs torch: pip install "arithmos[torch]"')
+TESTED = [pytest.param(name, marks=[needs_torch] * (name == "torch")) for name in BACKENDS if name != "cuda"]
+DIFFERENT = [p for p in TESTED if p.values[0] in ("native", "plain", "torch", "numpy")]
+"""Backends that differ in more than the width of a vector."""
 
 
 def assert_same(graph: Graph, inputs: dict[str, np.ndarray], backend: str, threads: int = 0) -> None:
@@ -49,7 +56,7 @@ def few_inputs(graph: Graph, backend: str) -> Iterator[dict[str, np.ndarray]]:
     return islice(all_inputs(graph), None if backend == "native" else 1)
 
 
-@pytest.mark.parametrize("backend", TESTED)
+@pytest.mark.parametrize("backend", DIFFERENT)
 @pytest.mark.parametrize(("op", "number"), INT_EXAMPLES)
 def test_every_op(op: str, number: int, backend: str) -> None:
     graph = example_graph(op, INT[op].examples[number])
@@ -63,6 +70,24 @@ def test_every_network(network: str, backend: str) -> None:
     graph = INTEGER[network]()
     for inputs in few_inputs(graph, backend):
         assert_same(graph, inputs, backend)
+
+
+@needs_torch
+@pytest.mark.parametrize("number", range(len(INT["conv"].examples)))
+def test_convolution_by_columns_as_on_a_gpu(number: int) -> None:
+    graph = example_graph("conv", INT["conv"].examples[number])
+    backend = Backend("columns", None, torch_product("cpu", direct=False))
+    for inputs in all_inputs(graph):
+        found = Execution(graph, backend, every=False).outputs(inputs)
+        np.testing.assert_array_equal(found["y"], evaluate(graph, inputs)["y"])
+
+
+@needs_torch
+def test_cuda_gives_the_same_integers() -> None:
+    if not require("torch", "torch").cuda.is_available():
+        pytest.skip("needs a GPU that torch can use")
+    graph = INTEGER["residual_cnn"]()
+    assert_same(graph, random_inputs(graph, 5), "cuda")
 
 
 class Maker:
@@ -167,8 +192,7 @@ class Maker:
         return self.build.graph(head, seen[int(self.rng.integers(1, 5))])
 
 
-@pytest.mark.parametrize("backend", ["native", "avx2", "plain"])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize(("backend", "seed"), [(b, s) for b in PATHS for s in range(25 if b == "native" else 8)])
 def test_random_cnn(seed: int, backend: str) -> None:
     graph = Maker(seed).graph()
     rng = np.random.default_rng(seed)
@@ -267,7 +291,7 @@ def test_unknown_backend_names_the_others() -> None:
         prepare(INTEGER["pools"](), False, backend="fpga")
     assert str(caught.value) == (
         "the engine has no backend 'fpga'\n"
-        "  why  it has auto, native, avx2, plain, torch, cuda, numpy\n"
+        "  why  it has auto, native, vnni256, avx2, plain, torch, cuda, numpy\n"
         "  fix  choose one of them"
     )
 
@@ -293,6 +317,7 @@ def test_a_backend_that_computes_wrong_integers_is_refused(
         prepare(INTEGER["pools"](), False, backend="numpy")
 
 
+@needs_torch
 def test_without_a_compiler_the_next_backend_is_taken(without_memory: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> Backend:
         raise MissingTool("this needs a C compiler", why="there is none", fix="install one")

@@ -10,10 +10,10 @@ import pytest
 
 from arithmos.ir.interval import Interval, narrowest_dtype, signed, unsigned
 from arithmos.ir.ops import INT
-from arithmos.targets.engine.library import FLOAT, INT64, PATHS, kernels
+from arithmos.targets.engine.library import DOUBLE, FLOAT, INT64, PATHS, kernels
 from arithmos.targets.engine.pack import PackedFinish, pack_finish
 from arithmos.targets.engine.program import Program
-from arithmos.targets.engine.step import Conv, Join, Load, Pool, Requantize, Step, Store, Table, Tensor, Term
+from arithmos.targets.engine.step import Conv, Copy, Join, Load, Pool, Requantize, Step, Store, Table, Tensor, Term
 
 paths = pytest.mark.parametrize("path", PATHS)
 
@@ -53,6 +53,11 @@ def numpy_steps(steps: Sequence[Step], arrays: list[np.ndarray]) -> list[np.ndar
             case Pool():
                 attrs = {"kernel": step.kernel, "stride": step.stride, "padding": tuple((p, p) for p in step.padding)}
                 values[step.output] = INT[f"{step.kind}_pool"].run(values[step.input], **attrs)
+            case Copy():
+                source = values[step.input]
+                shape = (source.shape[0], step.output.channels, *source.shape[2:])
+                whole = values.setdefault(step.output, np.zeros(shape, dtype=np.int64))
+                whole[:, step.first : step.first + source.shape[1]] = source
             case Table():
                 values[step.output] = step.entries[values[step.input] - step.offset].astype(np.int64)
     return stored
@@ -165,8 +170,7 @@ def random_conv(rng: np.random.Generator) -> tuple[list[Step], list[np.ndarray],
     return steps, inputs, [y]
 
 
-@paths
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize(("path", "seed"), [(p, s) for p in PATHS for s in range(80 if p == "native" else 30)])
 def test_convolution(path: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     check(*random_conv(rng), path, block=int(rng.integers(0, 4)), threads=int(rng.integers(1, 4)))
@@ -226,9 +230,10 @@ def test_float_form_is_refused_where_it_is_not_proven() -> None:
 
     assert kind(form()) == FLOAT
     assert kind(form(acc=Interval(0, 1 << 24))) == FLOAT
-    assert kind(form(acc=Interval(0, (1 << 24) + 1))) == INT64
-    assert kind(form(multiplier=(1 << 25) + 2)) == INT64
-    assert kind(form(terms=(residual,))) == INT64
+    assert kind(form(acc=Interval(0, (1 << 24) + 1))) == DOUBLE
+    assert kind(form(multiplier=(1 << 25) + 2)) == DOUBLE
+    assert kind(form(terms=(residual,))) == DOUBLE
+    assert kind(form(acc=signed(32), multiplier=1 << 23)) == INT64
     assert kind(form(terms=(Term(y, np.full(4, 1 << 23)),))) == FLOAT
     assert kind(form(out=wide)) == INT64
     assert form(multiplier=1 << 31) is None
@@ -259,6 +264,25 @@ def test_pooling_join_and_table(path: str, seed: int) -> None:
     entries = rng.integers(result.range.lo, result.range.hi, joined.range.hi - joined.range.lo + 1, endpoint=True)
     steps.append(Table(joined, result, entries, joined.range.lo))
     check(steps, [data], [maximum, total, joined, result], path, threads=2)
+
+
+@paths
+@pytest.mark.parametrize("out", [unsigned(8), signed(8), signed(32)])
+def test_concatenation_of_every_type(path: str, out: Interval) -> None:
+    """Bytes, signed or not, and int32 side by side; a convolution behind finds the margin of the whole filled."""
+    rng = np.random.default_rng(5)
+    kinds = [r for r in (Interval(0, 100), Interval(-100, 100), Interval(-(1 << 20), 1 << 20)) if r in out or r == out]
+    parts = [Tensor(int(rng.integers(1, 20)), 5, 4, kinds[i % len(kinds)]) for i in range(6)]
+    data = [image(rng, part, 3) for part in parts]
+    whole = Tensor(sum(p.channels for p in parts), 5, 4, out)
+    starts = np.cumsum([0, *(p.channels for p in parts)])
+    steps: list[Step] = [load(p, x, i) for i, (p, x) in enumerate(zip(parts, data, strict=True))]
+    steps += [Copy(part, whole, int(start)) for part, start in zip(parts, starts, strict=False)]
+    outputs = [whole]
+    if whole.width == 1:
+        outputs.append(Tensor(7, 5, 4, Interval(-(1 << 24), 1 << 24)))
+        steps.append(Conv(whole, outputs[1], rng.integers(-127, 128, (7, whole.channels, 3, 3)), None, padding=(1, 1)))
+    check(steps, data, outputs, path, block=2)
 
 
 @paths

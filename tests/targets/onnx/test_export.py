@@ -1,14 +1,14 @@
-"""The exported folder: stock onnxruntime with default options runs it; manifest, metadata and page say what is in it."""
+"""The exported folder: stock onnxruntime with default options runs it; manifest, metadata and page are right."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import factories
 import numpy as np
 import pytest
 
+import factories
 from arithmos.ir.codec import digest, random_inputs
 from arithmos.ir.interpret import evaluate
 from arithmos.targets.export import export

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-
+from functools import partial
 
 from arithmos.front.aten.layout import part
 from arithmos.front.call import Call, Folded, Refusal, Tensor, own_axis
@@ -53,7 +53,8 @@ def _celu(call: Call, x: Tensor, alpha: float = 1) -> Tensor:
     """alpha * elu(x / alpha)."""
     if alpha == 1:
         return _elu(call, x)
-    return call.emit("mul", call.emit("elu", call.emit("mul", x, 1 / alpha, suffix="scaled"), alpha=1.0, suffix="elu"), alpha)
+    scaled = call.emit("mul", x, 1 / alpha, suffix="scaled")
+    return call.emit("mul", call.emit("elu", scaled, alpha=1.0, suffix="elu"), alpha)
 
 
 def _prelu(call: Call, x: Tensor, weight: Tensor) -> Tensor:
@@ -104,8 +105,12 @@ def _glu(call: Call, x: Tensor, dim: int = -1) -> Tensor:
     return call.emit("mul", part(call, x, axis, 0, 1, half, "value"), gate)
 
 
-def _scaled_log(factor: float):  # type: ignore[no-untyped-def]
-    return lambda call, x: call.emit("mul", call.emit("log", x, suffix="log"), factor)
+def _plain(call: Call, x: Tensor, *, op: str) -> Tensor:
+    return call.emit(op, x)
+
+
+def _scaled_log(call: Call, x: Tensor, *, factor: float) -> Tensor:
+    return call.emit("mul", call.emit("log", x, suffix="log"), factor)
 
 
 def _log1p(call: Call, x: Tensor) -> Tensor:
@@ -124,14 +129,16 @@ def _tan(call: Call, x: Tensor) -> Tensor:
     return call.emit("div", call.emit("sin", x, suffix="sin"), call.emit("cos", x, suffix="cos"))
 
 
-def _rrelu(call: Call, x: Tensor, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, *_: object) -> Tensor:
+def _rrelu(
+    call: Call, x: Tensor, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, *_: object
+) -> Tensor:
     if training:
         raise Refusal("its slope is random", "put the module into eval mode")
     return call.emit("leaky_relu", x, slope=(lower + upper) / 2)
 
 
 ROWS = {
-    **{f"aten.{name}.default": (lambda op: lambda call, x: call.emit(op, x))(op) for name, op in PLAIN.items()},
+    **{f"aten.{name}.default": partial(_plain, op=op) for name, op in PLAIN.items()},
     "aten.leaky_relu.default": _leaky_relu,
     "aten.elu.default": _elu,
     "aten.selu.default": _selu,
@@ -147,8 +154,8 @@ ROWS = {
     "aten.sign.default": _sign,
     "aten.sgn.default": _sign,
     "aten.glu.default": _glu,
-    "aten.log2.default": _scaled_log(1 / math.log(2)),
-    "aten.log10.default": _scaled_log(1 / math.log(10)),
+    "aten.log2.default": partial(_scaled_log, factor=1 / math.log(2)),
+    "aten.log10.default": partial(_scaled_log, factor=1 / math.log(10)),
     "aten.log1p.default": _log1p,
     "aten.expm1.default": _expm1,
     "aten.exp2.default": _exp2,

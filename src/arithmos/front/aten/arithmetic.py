@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
 
-from arithmos.front.call import Call, Computed, Folded, Operand, Refusal, Tensor, as_array, dtype_of, shape_of
-
-MASKED = -1e30
-"""Stands for minus infinity where a mask puts it: softmax makes 0 of both, and a range with infinity has no grid."""
+from arithmos.front.aten.layout import MASKED, finite_number
+from arithmos.front.call import Call, Computed, Folded, Operand, Refusal, Tensor, dtype_of, full
 
 
 def number(call: Call, x: Operand, suffix: str = "number") -> Operand:
@@ -24,7 +23,7 @@ def finite(x: Operand) -> Operand:
     """A number with infinities replaced by +-1e30 (see MASKED)."""
     if isinstance(x, Folded):
         return Folded(x.tensor.clamp(MASKED, -MASKED), x.shape, x.name) if x.dtype.is_floating_point else x
-    return x if isinstance(x, Computed) else max(MASKED, min(-MASKED, x)) if math.isinf(x) else x
+    return x if isinstance(x, Computed) else finite_number(x)
 
 
 def times(call: Call, x: Operand, factor: float, suffix: str) -> Operand:
@@ -67,13 +66,16 @@ def divide(call: Call, a: Operand, b: Operand, suffix: str = "") -> Tensor:
     if isinstance(b, float | int) and b != 0:
         return call.emit("mul", a, 1.0 / b, suffix=suffix)
     if isinstance(b, Folded) and (b.tensor != 0).all():
-        return call.join("mul", a, Folded(b.tensor.double().reciprocal(), b.shape, f"{b.name}.reciprocal"), suffix=suffix)
+        reciprocals = Folded(b.tensor.double().reciprocal(), b.shape, f"{b.name}.reciprocal")
+        return call.join("mul", a, reciprocals, suffix=suffix)
     return call.join("div", a, b, suffix=suffix)
 
 
 def _div(call: Call, a: Operand, b: Operand, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode:
-        raise Refusal(f"it rounds computed values ({rounding_mode})", "divide without rounding_mode, or round outside of the network")
+        raise Refusal(
+            f"it rounds computed values ({rounding_mode})", "divide without rounding, or round outside of the network"
+        )
     return divide(call, a, b)
 
 
@@ -99,7 +101,8 @@ def negated(call: Call, x: Operand) -> Operand:
 
 def _clamp(call: Call, x: Tensor, lo: Operand | None = None, hi: Operand | None = None) -> Tensor:
     def bound(limit: Operand | None) -> Operand | None:
-        return limit.tensor.item() if isinstance(limit, Folded) and not limit.shape else limit
+        number = limit.tensor.item() if isinstance(limit, Folded) and not limit.shape else limit
+        return None if isinstance(number, float) and math.isinf(number) else number
 
     lo, hi = bound(lo), bound(hi)
     if not isinstance(lo, Computed | Folded) and not isinstance(hi, Computed | Folded):
@@ -136,12 +139,14 @@ def _compare(call: Call, a: Operand, b: Operand, *, swapped: bool = False, negat
 
 
 def _equal(call: Call, a: Operand, b: Operand, *, negative: bool = False) -> Tensor:
-    """1 - step(abs(a - b)); without the 1 - for !=."""
+    """1 - step(abs(a - b)); without the 1 - for !=. No value of a graph is infinite (see MASKED)."""
+    if isinstance(b, float) and math.isinf(b):
+        return full(float(negative), call.shape, torch.bool, call.name)
     gap = call.emit("abs", call.join("sub", number(call, a), number(call, b), suffix="gap"), suffix="distance")
     return call.emit("step", gap) if negative else call.emit("sub", 1, call.emit("step", gap, suffix="step"))
 
 
-def _truth(call: Call, x: Operand) -> Operand:
+def truth(call: Call, x: Operand) -> Operand:
     """x as a truth value: 1 where it is not 0."""
     if dtype_of(x) == torch.bool:
         return number(call, x)
@@ -151,29 +156,28 @@ def _truth(call: Call, x: Operand) -> Operand:
 
 
 def _not(call: Call, x: Tensor) -> Tensor:
-    return call.emit("sub", 1, _truth(call, x))
+    return call.emit("sub", 1, truth(call, x))
 
 
 def _and(call: Call, a: Operand, b: Operand) -> Tensor:
-    return call.join("mul", _truth(call, a), _truth(call, b))
+    return call.join("mul", truth(call, a), truth(call, b))
 
 
 def _or(call: Call, a: Operand, b: Operand) -> Tensor:
-    return call.join("maximum", _truth(call, a), _truth(call, b))
+    return call.join("maximum", truth(call, a), truth(call, b))
 
 
 def _xor(call: Call, a: Operand, b: Operand) -> Tensor:
-    return _equal(call, _truth(call, a), _truth(call, b), negative=True)
+    return _equal(call, truth(call, a), truth(call, b), negative=True)
 
 
-def _bits(rule):  # type: ignore[no-untyped-def]
+def _bits(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Bit by bit is the same as by truth value only for booleans."""
 
     def checked(call: Call, *xs: Operand) -> Tensor:
         if any(dtype_of(x) != torch.bool for x in xs):
             raise Refusal("it works on the bits of integers", "use boolean masks")
-        result: Tensor = rule(call, *xs)
-        return result
+        return rule(call, *xs)
 
     return checked
 
@@ -217,12 +221,12 @@ def _lerp(call: Call, a: Tensor, b: Tensor, weight: Operand) -> Tensor:
 
 def convert(call: Call, x: Tensor, *_: object) -> Tensor:
     """Another type: floats stay as they are (runs choose the precision), integers become floats exactly."""
-    if x.dtype == call.dtype or x.dtype.is_floating_point and call.dtype.is_floating_point:
+    if x.dtype == call.dtype or (x.dtype.is_floating_point and call.dtype.is_floating_point):
         return x
     if call.dtype == torch.bool:
-        truth = _truth(call, x)
-        assert isinstance(truth, Computed | Folded)
-        return truth
+        y = truth(call, x)
+        assert isinstance(y, Computed | Folded)
+        return y
     if x.dtype.is_floating_point:
         raise Refusal("it cuts computed numbers to integers", "keep them as floats; quantization chooses the integers")
     return call.emit("mul", x, 1.0) if call.dtype.is_floating_point or x.dtype == torch.bool else x
@@ -239,11 +243,12 @@ ORDERS = {
     "le": partial(_compare, negative=True),
     "eq": partial(_equal),
     "ne": partial(_equal, negative=True),
+    "greater": partial(_compare),
+    "less": partial(_compare, swapped=True),
 }
 
 ROWS = {
     **{f"aten.{name}.{kind}": rule for name, rule in ORDERS.items() for kind in ("Scalar", "Tensor")},
-    **{f"aten.{name}.{kind}": rule for name, rule in {"greater": ORDERS["gt"], "less": ORDERS["lt"]}.items() for kind in ("Scalar", "Tensor")},
     "aten.add.Tensor": _add,
     "aten.add.Scalar": _add,
     "aten.sub.Tensor": _sub,
@@ -297,7 +302,7 @@ ROWS = {
     "aten.addcdiv.default": _addcdiv,
     "aten.lerp.Scalar": _lerp,
     "aten.lerp.Tensor": _lerp,
-    **{f"aten.to.{kind}": convert for kind in ("dtype", "dtype_layout", "device", "other", "prim_Device", "prim_dtype")},
+    **{f"aten.to.{k}": convert for k in ("dtype", "dtype_layout", "device", "other", "prim_Device", "prim_dtype")},
     "aten._to_copy.default": convert,
     "aten.type_as.default": convert,
 }

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from arithmos.front.aten.arithmetic import MASKED, add_mask
-from arithmos.front.aten.layout import repeat_each, swap
+from arithmos.front.aten.arithmetic import add_mask
+from arithmos.front.aten.layout import MASKED, repeat_each, swap
 from arithmos.front.aten.product import matmul
 from arithmos.front.call import Call, Folded, Refusal, Tensor
 

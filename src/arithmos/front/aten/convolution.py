@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from arithmos.front.aten.layout import pad, reshape
 from arithmos.front.call import Call, Folded, Refusal, Tensor
 
@@ -82,7 +84,8 @@ def _transposed(
 ) -> Tensor:
     """conv(pad(x, stride - 1 zeros between neighbours), flipped weight with in and out channels exchanged).
 
-    The margins are dilation * (kernel - 1) - padding, and output_padding more behind. Dumoulin & Visin, arXiv 1603.07285.
+    The margins are dilation * (kernel - 1) - padding, and output_padding more behind.
+    Source: Dumoulin & Visin, arXiv 1603.07285.
     """
     if not isinstance(weight, Folded):
         raise Refusal("its weights are computed", "use weights that are parameters or constants")
@@ -96,7 +99,8 @@ def _transposed(
         reach = dilations[i] * (kernel[i] - 1) - pads[i]
         if any(m := (reach, reach + extras[i], strides[i] - 1)):
             margins[i + 2] = m
-    per_group = weight.tensor.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    grouped = weight.tensor.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
+    per_group = grouped.transpose(1, 2).flatten(0, 1)
     flipped = per_group.flip(tuple(range(2, axes + 2)))
     spread = pad(call, x, margins, 0, suffix="spread")
     kernel_weight = Folded(flipped, tuple(flipped.shape), weight.name)
@@ -121,7 +125,30 @@ def _convolution(
     return _conv(call, x, weight, bias, stride, padding, dilation, groups)
 
 
+def _fold_image(
+    call: Call,
+    x: Tensor,
+    size: Sequence[int],
+    kernel: Sequence[int],
+    dilation: Sequence[int],
+    padding: Sequence[int],
+    stride: Sequence[int],
+) -> Tensor:
+    """col2im: a transposed convolution of each channel's windows with the unit filters."""
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    counts = [(n + 2 * p - span) // s + 1 for n, p, span, s in zip(size, padding, spans, stride, strict=True)]
+    zipped = zip(size, counts, stride, padding, spans, strict=True)
+    extra = [n - ((count - 1) * s - 2 * p + span) for n, count, s, p, span in zipped]
+    h, w = kernel
+    channels = x.shape[1] // (h * w)
+    filters = torch.eye(h * w).reshape(h * w, 1, h, w).repeat(channels, 1, 1, 1)
+    unit = Folded(filters, tuple(filters.shape), f"{call.name}.filters")
+    windows = reshape(call, x, (x.shape[0], x.shape[1], *counts), "windows")
+    return _transposed(call, windows, unit, None, stride, padding, extra, channels, dilation)
+
+
 ROWS = {
+    "aten.col2im.default": _fold_image,
     **{f"aten.conv{d}d.{kind}": _conv for d in (1, 2, 3) for kind in ("default", "padding")},
     "aten.conv_transpose1d.default": _transposed,
     "aten.conv_transpose2d.input": _transposed,

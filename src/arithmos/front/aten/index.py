@@ -15,7 +15,8 @@ def _bounds(x: Tensor, axis: int, start: object, end: object, step: int) -> tupl
     """(start, step, count) of a Python slice with its usual clamping; None if it takes the whole axis."""
     extent = x.shape[axis]
     if extent < 0:
-        if start in (None, 0) and (end is None or isinstance(end, int) and end >= 1 << 62) and step == 1:
+        whole = end is None or (isinstance(end, int) and end >= 1 << 62)
+        if start in (None, 0) and whole and step == 1:
             return None
         raise Refusal(*PER_SAMPLE)
     if not isinstance(start, int | None) or not isinstance(end, int | None):
@@ -117,8 +118,11 @@ def _index(call: Call, x: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
         assert index is not None
         return _indexed(call, x, axis, index)
     constants = [index for index in indices if isinstance(index, Folded)]
-    if len(constants) < len(given) or given != list(range(given[0], given[-1] + 1)) or any(x.shape[a] < 0 for a in given):
-        raise Refusal("several axes are indexed at once by computed indices or across the batch", "index one axis after the other")
+    neighbours = given == list(range(given[0], given[-1] + 1))
+    if len(constants) < len(given) or not neighbours or any(x.shape[a] < 0 for a in given):
+        raise Refusal(
+            "several axes are indexed at once by computed indices or across the batch", "index one axis after the other"
+        )
     # Neighbouring axes that are indexed together are one axis, indexed once.
     extents = [x.shape[axis] for axis in given]
     flat = torch.zeros((), dtype=torch.int64)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
-from arithmos.front.call import PER_SAMPLE, Call, Computed, Folded, Operand, Refusal, Tensor, axis_of, full, own_axis, shape_of
+from arithmos.front.call import PER_SAMPLE, Call, Computed, Folded, Operand, Refusal, Tensor, axis_of, full, own_axis
 from arithmos.front.size import at_fold_batch
 from arithmos.ir.graph import Shape
 from arithmos.ir.ops.layout import Margins
 
+MASKED = -1e30
+"""Stands for minus infinity in masks and margins: softmax makes 0 of both, and a range with infinity has no grid."""
+
 MOST_COPIES = 16
 """Up to so many copies of a value are a concatenation."""
+
+
+def finite_number(number: float) -> float:
+    """The number, with infinities replaced by +-1e30 (see MASKED)."""
+    return max(MASKED, min(-MASKED, number)) if math.isinf(number) else number
 
 
 def reshape(call: Call, x: Tensor, shape: Shape, suffix: str = "") -> Tensor:
@@ -41,11 +51,11 @@ def swap(call: Call, x: Tensor, a: int, b: int, suffix: str = "") -> Tensor:
 
 
 def concat(call: Call, xs: Sequence[Tensor], axis: int, suffix: str = "") -> Tensor:
-    """The values one after the other along an axis. One value among constants is padded, and the constants are added."""
+    """The values one after the other along an axis. A value among constants is padded, and the constants are added."""
     if len(xs) == 1:
         return xs[0]
     if xs[0].shape[axis] < 0:
-        raise Refusal("it joins values along the batch axis", "join them along another axis, or trace one input of a larger batch")
+        raise Refusal("it joins values along the batch axis", "join them along another axis, or give a larger batch")
     computed = [i for i, x in enumerate(xs) if isinstance(x, Computed)]
     if len(computed) > 1 or not any(x.dtype.is_floating_point for x in xs):
         return call.emit("concat", *xs, axis=axis, suffix=suffix)
@@ -53,7 +63,8 @@ def concat(call: Call, xs: Sequence[Tensor], axis: int, suffix: str = "") -> Ten
     before = sum(x.shape[axis] for x in xs[:place])
     after = sum(x.shape[axis] for x in xs[place + 1 :])
     inner = xs[place]
-    rows = [x.tensor if isinstance(x, Folded) else torch.zeros(at_fold_batch(x.shape), dtype=inner.dtype) for x in xs]
+    zeros = torch.zeros(at_fold_batch(inner.shape), dtype=inner.dtype)
+    rows = [x.tensor if isinstance(x, Folded) else zeros for x in xs]
     padded = pad(call, inner, {axis: (before, after, 0)}, 0, suffix="padded")
     constants = Folded(torch.cat(rows, dim=axis), padded.shape, f"{call.name}.constant")
     return call.join("add", padded, constants, suffix=suffix)
@@ -61,15 +72,10 @@ def concat(call: Call, xs: Sequence[Tensor], axis: int, suffix: str = "") -> Ten
 
 def pad(call: Call, x: Tensor, margins: dict[int, tuple[int, int, int]], fill: float, suffix: str = "") -> Tensor:
     """x with `fill` (before, after, between) its elements on some axes; negative margins cut."""
-    cut = {
-        axis: (max(-before, 0), max(-after, 0)) for axis, (before, after, _) in margins.items() if min(before, after) < 0
-    }
-    every: Margins = tuple(
-        tuple(max(m, 0) for m in margins.get(axis, (0, 0, 0)))  # type: ignore[misc]
-        for axis in range(len(x.shape))
-    )
+    cut = {axis: (max(-b, 0), max(-a, 0)) for axis, (b, a, _) in margins.items() if min(b, a) < 0}
+    whole = [margins.get(axis, (0, 0, 0)) for axis in range(len(x.shape))]
+    every: Margins = tuple((max(b, 0), max(a, 0), between) for b, a, between in whole)
     if any(any(m) for m in every):
-        # Both in one op unless elements between neighbours have to be cut, too: then cutting comes second.
         x = call.emit("pad", x, margins=every, fill=fill, suffix="padded" if cut else suffix)
     for axis, (before, after) in cut.items():
         x = part(call, x, axis, before, 1, x.shape[axis] - before - after, suffix=suffix)
@@ -90,7 +96,7 @@ def part(call: Call, x: Tensor, axis: int, start: int, step: int, count: int, su
 
 
 def runs(indices: Sequence[int]) -> list[tuple[int, int, int]]:
-    """The indices as (start, step, count): as few arithmetic progressions with a step other than 0 as a greedy reader finds."""
+    """The indices as progressions (start, step, count) with a step other than 0, each as long as it goes."""
     result: list[tuple[int, int, int]] = []
     at = 0
     while at < len(indices):
@@ -145,12 +151,14 @@ def same(call: Call, x: Tensor, *_: object) -> Tensor:
 
 def _dropout(call: Call, x: Tensor, p: float, train: bool) -> Tensor:
     if train and p:
-        raise Refusal("it drops values at random", "call it with training=self.training, so that eval() switches it off")
+        raise Refusal(
+            "it drops values at random", "call it with training=self.training, so that eval() switches it off"
+        )
     return x
 
 
-def _native_dropout(call: Call, x: Tensor, p: float, train: bool | None) -> tuple[Tensor]:
-    return (_dropout(call, x, p, bool(train)),)
+def _native_dropout(call: Call, x: Tensor, p: float, train: bool | None) -> tuple[Tensor, None]:
+    return _dropout(call, x, p, bool(train)), None
 
 
 def _permute(call: Call, x: Tensor, dims: Sequence[int]) -> Tensor:
@@ -190,16 +198,13 @@ def _pad(call: Call, x: Tensor, pads: Sequence[int], mode: str = "constant", val
     if any(any(pair) and x.shape[axis] < 0 for axis, pair in pairs.items()):
         raise Refusal("it pads the batch axis", "pad the other axes only")
     if mode == "constant":
-        return pad(call, x, {axis: (*pair, 0) for axis, pair in pairs.items() if any(pair)}, value or 0)
+        margins = {axis: (*pair, 0) for axis, pair in pairs.items() if any(pair)}
+        return pad(call, x, margins, finite_number(value or 0))
     for axis, (before, after) in pairs.items():
         positions = torch.arange(x.shape[axis], dtype=torch.float32)[None, None]
         padded = torch.nn.functional.pad(positions, (before, after), mode)
         x = take(call, x, axis, padded.int().flatten().tolist(), "" if axis == min(pairs) else "padded")
     return x
-
-
-def _pad_as(mode: str):  # type: ignore[no-untyped-def]
-    return lambda call, x, pads, *_: _pad(call, x, pads, mode)
 
 
 def _constant_pad(call: Call, x: Tensor, pads: Sequence[int], value: float = 0) -> Tensor:
@@ -265,12 +270,12 @@ def _copy(call: Call, x: Tensor, source: Operand, *_: object) -> Operand:
 
 
 VIEWS = (
-    "view.default", "reshape.default", "_unsafe_view.default", "view_as.default", "reshape_as.default", "flatten.using_ints",
-    "unflatten.int", "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims", "_reshape_alias.default",
+    "view.default", "reshape.default", "_unsafe_view.default", "view_as.default", "reshape_as.default",
+    "flatten.using_ints", "unflatten.int", "unsqueeze.default", "squeeze.default", "squeeze.dim", "squeeze.dims",
 )  # fmt: skip
 NOTHING = (
-    "contiguous.default", "clone.default", "detach.default", "alias.default", "lift_fresh_copy.default", "lift_fresh.default",
-    "identity.default", "requires_grad.default", "positive.default", "resolve_conj.default", "resolve_neg.default",
+    "contiguous.default", "clone.default", "detach.default", "alias.default", "lift_fresh_copy.default",
+    "lift_fresh.default", "positive.default", "resolve_conj.default", "resolve_neg.default",
 )  # fmt: skip
 
 ROWS = {
@@ -297,8 +302,8 @@ ROWS = {
     "aten.stack.default": _stack,
     "aten.pad.default": _pad,
     "aten.constant_pad_nd.default": _constant_pad,
-    **{f"aten.reflection_pad{d}d.default": _pad_as("reflect") for d in (1, 2, 3)},
-    **{f"aten.replication_pad{d}d.default": _pad_as("replicate") for d in (1, 2, 3)},
+    **{f"aten.reflection_pad{d}d.default": partial(_pad, mode="reflect") for d in (1, 2, 3)},
+    **{f"aten.replication_pad{d}d.default": partial(_pad, mode="replicate") for d in (1, 2, 3)},
     "aten.expand.default": _expand,
     "aten.expand_as.default": _expand,
     "aten.broadcast_to.default": _expand,

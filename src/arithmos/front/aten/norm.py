@@ -1,4 +1,4 @@
-"""Normalisation: batch, layer, group, instance and root-mean-square norms with their statistics fixed or of the sample."""
+"""Normalisation: batch, layer, group, instance and root-mean-square norms."""
 
 from __future__ import annotations
 
@@ -51,7 +51,13 @@ def _batch_norm_evaluated(
 
 
 def layer_norm(
-    call: Call, x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float, suffix: str = ""
+    call: Call,
+    x: Tensor,
+    shape: Sequence[int],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    suffix: str = "",
 ) -> Computed:
     """Layer norm over the last axes; ones where a bias comes without a weight."""
     if bias is not None and weight is None:
@@ -79,14 +85,28 @@ def _native_layer_norm(
 
 
 def _group_norm(
-    call: Call, x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, *_: object
+    call: Call,
+    x: Tensor,
+    groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    *_: object,
 ) -> Tensor:
     parameters = _channel_parameters(call, x.shape[1], weight, bias)
     return call.emit("group_norm", x, *parameters, groups=groups, eps=float(eps))
 
 
 def _native_group_norm(
-    call: Call, x: Tensor, weight: Tensor | None, bias: Tensor | None, n: object, c: int, space: int, groups: int, eps: float
+    call: Call,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    n: object,
+    c: int,
+    space: int,
+    groups: int,
+    eps: float,
 ) -> tuple[Tensor, None, None]:
     return _group_norm(call, x, groups, weight, bias, eps), None, None
 

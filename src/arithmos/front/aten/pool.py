@@ -88,7 +88,8 @@ def _adaptive_avg(call: Call, x: Tensor, *_: object, axes: int) -> Tensor:
         kernel = tuple(size // count for size, count in zip(space, counts, strict=True))
         none = ((0, 0),) * axes
         return call.emit("avg_pool", x, kernel=kernel, stride=kernel, padding=none, count_padding=True, divisor=None)
-    return resample(call, x, {len(x.shape) - axes + i: averages(s, c) for i, (s, c) in enumerate(zip(space, counts, strict=True))})
+    matrices = [averages(size, count) for size, count in zip(space, counts, strict=True)]
+    return resample(call, x, {i + 2: matrix for i, matrix in enumerate(matrices)})
 
 
 def averages(size: int, count: int) -> np.ndarray:

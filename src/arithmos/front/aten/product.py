@@ -16,7 +16,7 @@ def _linear(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -
 
 def matmul(call: Call, a: Tensor, b: Tensor, suffix: str = "") -> Tensor:
     """a @ b for matrices; by a constant matrix on the right it is linear, whose weight is stored transposed."""
-    if a.shape[-1] < 0 or a.shape[-2] < 0 and b.shape[-1] < 0:
+    if a.shape[-1] < 0 or (a.shape[-2] < 0 and b.shape[-1] < 0):
         raise Refusal(*PER_SAMPLE)
     if isinstance(b, Folded) and len(b.shape) == 2 and min(b.shape) > 0:
         return call.emit("linear", a, Folded(b.tensor.T, b.shape[::-1], b.name), suffix=suffix)
@@ -36,7 +36,8 @@ def _matmul(call: Call, a: Tensor, b: Tensor) -> Tensor:
 
 def _addmm(call: Call, bias: Tensor, a: Tensor, b: Tensor, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * bias + alpha * (a @ b)."""
-    if isinstance(b, Folded) and len(b.shape) == 2 and isinstance(bias, Folded) and bias.shape == b.shape[1:] and (beta, alpha) == (1, 1):
+    plain = isinstance(bias, Folded) and bias.shape == b.shape[1:] and (beta, alpha) == (1, 1)
+    if plain and isinstance(b, Folded) and len(b.shape) == 2:
         return call.emit("linear", a, Folded(b.tensor.T, b.shape[::-1], b.name), bias)
     product = times(call, matmul(call, a, b, "product"), alpha, "scaled")
     return call.join("add", product, times(call, bias, beta, "bias"))
@@ -51,7 +52,7 @@ def _outer(call: Call, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _einsum(call: Call, equation: str, operands: Sequence[Tensor], *_: object) -> Operand:
-    """Two operands: sums over what one of them alone has, then one matrix product over what both have and the result lacks."""
+    """Sums over what one operand alone has, then one matrix product over what both have and the result lacks."""
     given, arrow, result = equation.replace(" ", "").partition("->")
     labels = given.split(",")
     if not arrow or "." in equation or len(operands) > 2 or any(len(set(term)) < len(term) for term in labels):
@@ -59,7 +60,8 @@ def _einsum(call: Call, equation: str, operands: Sequence[Tensor], *_: object) -
             f"'{equation}' is not a product of one or two tensors with each axis named",
             "write '->', name every axis once, and multiply two tensors at a time",
         )
-    sides = [_summed(call, x, term, set(result).union(*labels[:i], *labels[i + 1 :])) for i, (x, term) in enumerate(zip(operands, labels, strict=True))]
+    needed = [set(result).union(*labels[:i], *labels[i + 1 :]) for i in range(len(labels))]
+    sides = [_summed(call, x, term, names) for x, term, names in zip(operands, labels, needed, strict=True)]
     if len(sides) == 1:
         x, term = sides[0]
         return transpose(call, x, [term.index(axis) for axis in result])
@@ -98,7 +100,8 @@ def _summed(call: Call, x: Tensor, term: str, needed: set[str]) -> tuple[Tensor,
         return x, term
     if any(x.shape[i] < 0 for i in axes):
         raise Refusal(*PER_SAMPLE)
-    return call.emit("reduce_sum", x, axes=axes, keepdims=False, suffix="sum"), "".join(t for i, t in enumerate(term) if i not in axes)
+    rest = "".join(axis for axis in term if axis in needed)
+    return call.emit("reduce_sum", x, axes=axes, keepdims=False, suffix="sum"), rest
 
 
 ROWS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from arithmos.front.aten.arithmetic import number, square
+from arithmos.front.aten.arithmetic import number, square, truth
 from arithmos.front.aten.layout import reshape
 from arithmos.front.call import PER_SAMPLE, Call, Computed, Folded, Refusal, Tensor, own_axes, own_axis
 
@@ -48,6 +48,23 @@ def _amin(call: Call, x: Tensor, dims: Dims = None, keepdim: bool = False) -> Te
     """-max(-x)."""
     negative = call.emit("mul", x, -1, suffix="negative")
     return call.emit("mul", reduce(call, "reduce_max", negative, own_axes(x, dims), keepdim, "maximum"), -1)
+
+
+def _any(call: Call, x: Tensor, dims: Dims = None, keepdim: bool = False) -> Tensor:
+    """The maximum of the truth values."""
+    return reduce(call, "reduce_max", _truth(call, x), own_axes(x, dims), keepdim)
+
+
+def _all(call: Call, x: Tensor, dims: Dims = None, keepdim: bool = False) -> Tensor:
+    """1 - any(1 - x)."""
+    false = call.emit("sub", 1, _truth(call, x), suffix="false")
+    return call.emit("sub", 1, reduce(call, "reduce_max", false, own_axes(x, dims), keepdim, "any"))
+
+
+def _truth(call: Call, x: Tensor) -> Tensor:
+    y = truth(call, x)
+    assert isinstance(y, Computed | Folded)
+    return y
 
 
 def _argmax(call: Call, x: Tensor, dim: int | None = None, keepdim: bool = False, suffix: str = "") -> Tensor:
@@ -114,7 +131,9 @@ def _std_mean(
     return call.emit("sqrt", value), reshape(call, mean, value.shape, "mean")
 
 
-def _norm(call: Call, x: Tensor, order: float | None = 2, dims: Dims = None, keepdim: bool = False, *_: object) -> Tensor:
+def _norm(
+    call: Call, x: Tensor, order: float | None = 2, dims: Dims = None, keepdim: bool = False, *_: object
+) -> Tensor:
     """sum(|x|**p)**(1/p) for p = 1 and 2, the maximum of |x| for infinity."""
     axes = own_axes(x, dims)
     if order in (2, None):
@@ -134,8 +153,8 @@ def _cosine_similarity(call: Call, a: Tensor, b: Tensor, dim: int = 1, eps: floa
     axes = own_axes(a, dim)
     lengths = []
     for x, side in ((a, "left"), (b, "right")):
-        norm = call.emit("sqrt", reduce(call, "reduce_sum", square(call, x, f"{side}.squares"), axes, False, side), suffix=side)
-        lengths.append(call.emit("clip", norm, lo=eps, hi=None, suffix=side))
+        total = reduce(call, "reduce_sum", square(call, x, f"{side}.squares"), axes, False, side)
+        lengths.append(call.emit("clip", call.emit("sqrt", total, suffix=side), lo=eps, hi=None, suffix=side))
     inner = reduce(call, "reduce_sum", call.join("mul", a, b, suffix="product"), axes, False, "sum")
     return call.emit("div", inner, call.emit("mul", *lengths, suffix="lengths"))
 
@@ -147,7 +166,8 @@ def _softmax(call: Call, x: Tensor, dim: int, *_: object) -> Tensor:
 def log_sum_exp(call: Call, x: Tensor, axes: tuple[int, ...]) -> tuple[Computed, Computed]:
     """The maximum, and log(sum(exp(x - maximum))), with the axes kept."""
     peak = reduce(call, "reduce_max", x, axes, True, "maximum")
-    total = reduce(call, "reduce_sum", call.emit("exp", call.emit("sub", x, peak, suffix="below"), suffix="exp"), axes, True, "sum")
+    exponentials = call.emit("exp", call.emit("sub", x, peak, suffix="below"), suffix="exp")
+    total = reduce(call, "reduce_sum", exponentials, axes, True, "sum")
     return peak, call.emit("log", total, suffix="log")
 
 
@@ -174,6 +194,8 @@ ROWS = {
     "aten.min.dim": _min_and_index,
     "aten.max.default": _amax,
     "aten.min.default": _amin,
+    **{f"aten.any.{kind}": _any for kind in ("default", "dim", "dims")},
+    **{f"aten.all.{kind}": _all for kind in ("default", "dim", "dims")},
     "aten.argmax.default": _argmax,
     "aten.argmin.default": _argmin,
     "aten.var.dim": _var,

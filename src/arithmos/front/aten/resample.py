@@ -1,4 +1,4 @@
-"""Linear maps along an axis by a constant matrix: interpolation, cumulative sums, uneven averages; and their kin of copies."""
+"""Linear maps along an axis by a constant matrix: interpolation and cumulative sums; and copies, which need none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arithmos.front.call import Call, Computed, Folded, Tensor, own_axis
 
 
 def resample(call: Call, x: Tensor, matrices: dict[int, np.ndarray]) -> Tensor:
-    """y[..., i, ...] = sum over j of matrix[i, j] * x[..., j, ...] for each axis that has a matrix of (new, old) extents."""
+    """y[..., i, ...] = sum over j of matrix[i, j] * x[..., j, ...] for each axis that has a (new, old) matrix."""
     axes = [axis for axis, matrix in matrices.items() if not _is_identity(matrix)]
     for axis in axes:
         suffix, last = "" if axis == axes[-1] else "resampled", len(x.shape) - 1
@@ -92,17 +92,26 @@ def _unfold_image(
     unit = Folded(filters, tuple(filters.shape), f"{call.name}.filters")
     pairs = tuple((p, p) for p in padding)
     y = call.emit(
-        "conv", x, unit, stride=tuple(stride), padding=pairs, dilation=tuple(dilation), groups=channels, suffix="windows"
+        "conv",
+        x,
+        unit,
+        stride=tuple(stride),
+        padding=pairs,
+        dilation=tuple(dilation),
+        groups=channels,
+        suffix="windows",
     )
     return reshape(call, y, call.shape)
 
 
 SMOOTH = {"linear1d": "linear", "bilinear2d": "linear", "trilinear3d": "linear", "bicubic2d": "cubic"}
 
+KINDS = ("default", "vec")
+
 ROWS = {
-    **{f"aten.upsample_nearest{d}d.{k}": partial(_nearest, exact=False) for d in (1, 2, 3) for k in ("default", "vec")},
-    **{f"aten._upsample_nearest_exact{d}d.{k}": partial(_nearest, exact=True) for d in (1, 2, 3) for k in ("default", "vec")},
-    **{f"aten.upsample_{name}.{k}": partial(_interpolate, mode=m) for name, m in SMOOTH.items() for k in ("default", "vec")},
+    **{f"aten.upsample_nearest{d}d.{k}": partial(_nearest, exact=False) for d in (1, 2, 3) for k in KINDS},
+    **{f"aten._upsample_nearest_exact{d}d.{k}": partial(_nearest, exact=True) for d in (1, 2, 3) for k in KINDS},
+    **{f"aten.upsample_{name}.{k}": partial(_interpolate, mode=m) for name, m in SMOOTH.items() for k in KINDS},
     "aten.cumsum.default": _cumsum,
     "aten.im2col.default": _unfold_image,
 }

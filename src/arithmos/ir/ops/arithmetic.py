@@ -14,7 +14,7 @@ from arithmos.ir.ops.op import Example, Fact, Op, Operand, broadcast, expect
 
 def _clip_run(x: np.ndarray, *, lo: float | None, hi: float | None) -> np.ndarray:
     """min(max(x, lo), hi); None leaves that side open."""
-    return np.clip(x, lo, hi)
+    return np.asarray(np.clip(x, lo, hi))
 
 
 def _clip_bound(x: Fact, *, lo: int | None, hi: int | None) -> Interval:
@@ -41,7 +41,7 @@ def _requantize_infer(x: Shape, mul: Shape = (), *, shift: int, lo: int, hi: int
 def _requantize_run(x: np.ndarray, mul: np.ndarray | None = None, *, shift: int, lo: int, hi: int) -> np.ndarray:
     """clip(floor((x * mul + 2**(shift-1)) / 2**shift), lo, hi); ties go towards +inf; shift 0 rounds nothing."""
     product = x if mul is None else x * mul
-    return np.clip((product + ((1 << shift) >> 1)) >> shift, lo, hi)
+    return np.asarray(np.clip((product + ((1 << shift) >> 1)) >> shift, lo, hi))
 
 
 def requantize_sum(x: Interval, mul: np.ndarray | None, shift: int) -> Interval:

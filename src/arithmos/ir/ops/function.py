@@ -16,8 +16,8 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 def _gelu(x: np.ndarray, *, approximate: str) -> np.ndarray:
     """x * Phi(x), or 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x**3))). Hendrycks & Gimpel, arXiv 1606.08415."""
     if approximate == "tanh":
-        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+        return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * x * (1 + erf(x / math.sqrt(2))))
 
 
 def erf(x: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def erf(x: np.ndarray) -> np.ndarray:
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-x)), without overflow."""
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    return np.asarray(np.where(x >= 0, 1, small) / (1 + small))
 
 
 def _softplus(x: np.ndarray, *, beta: float, threshold: float) -> np.ndarray:

@@ -94,7 +94,7 @@ def _linear_infer(x: Shape, w: Shape, b: Shape | None = None) -> Shape:
 
 def _linear_run(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
     y = np.matmul(x, w.T)
-    return y if b is None else y + b
+    return np.asarray(y if b is None else y + b)
 
 
 def _matmul_infer(a: Shape, b: Shape) -> Shape:

@@ -21,9 +21,9 @@ def _table_infer(x: Shape, entries: Shape, *, offset: int, axis: int | None) -> 
 def _table_run(x: np.ndarray, entries: np.ndarray, *, offset: int, axis: int | None) -> np.ndarray:
     """entries[x - offset], or entries[c, x - offset] with c the index along `axis`."""
     if axis is None:
-        return entries[x - offset]
+        return np.asarray(entries[x - offset])
     channel = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
-    return entries[channel, x - offset]
+    return np.asarray(entries[channel, x - offset])
 
 
 def _table_bound(x: Fact, entries: Fact, *, offset: int, axis: int | None) -> Interval:
@@ -40,7 +40,7 @@ def _gather_infer(data: Shape, indices: Shape) -> Shape:
 
 
 def _gather_run(data: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    return data[indices]
+    return np.asarray(data[indices])
 
 
 def _gather_bound(data: Fact, indices: Fact) -> Interval:

@@ -45,7 +45,7 @@ def _layer_norm_run(
     centred = x - x.mean(axis=over, keepdims=True)
     y = centred / np.sqrt((centred * centred).mean(axis=over, keepdims=True) + eps)
     y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    return np.asarray(y if bias is None else y + bias)
 
 
 def _group_norm_infer(x: Shape, weight: Shape, bias: Shape, *, groups: int, eps: float) -> Shape:
@@ -59,7 +59,7 @@ def _group_norm_run(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, grou
     grouped = x.reshape(x.shape[0], groups, -1)
     y = _layer_norm_run(grouped, axes=1, eps=eps).reshape(x.shape)
     axes = (-1, *[1] * (x.ndim - 2))
-    return y * weight.reshape(axes) + bias.reshape(axes)
+    return np.asarray(y * weight.reshape(axes) + bias.reshape(axes))
 
 
 def _softmax_infer(x: Shape, *, axis: int) -> Shape:
@@ -69,7 +69,7 @@ def _softmax_infer(x: Shape, *, axis: int) -> Shape:
 
 def _softmax_run(x: np.ndarray, *, axis: int) -> np.ndarray:
     e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
+    return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
 def _avg_pool_infer(

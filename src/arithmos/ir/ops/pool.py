@@ -38,11 +38,11 @@ def _windows(x: np.ndarray, fill: float, kernel: Shape, stride: Shape, padding: 
 def _max_pool_run(x: np.ndarray, *, kernel: Shape, stride: Shape, padding: Pairs) -> np.ndarray:
     """Maximum over the window; padding is absent, not zero."""
     lowest = -math.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    return _windows(x, lowest, kernel, stride, padding).max(axis=tuple(range(-len(kernel), 0)))
+    return np.asarray(_windows(x, lowest, kernel, stride, padding).max(axis=tuple(range(-len(kernel), 0))))
 
 
 def _sum_pool_run(x: np.ndarray, *, kernel: Shape, stride: Shape, padding: Pairs) -> np.ndarray:
-    return _windows(x, 0, kernel, stride, padding).sum(axis=tuple(range(-len(kernel), 0)), dtype=x.dtype)
+    return np.asarray(_windows(x, 0, kernel, stride, padding).sum(axis=tuple(range(-len(kernel), 0)), dtype=x.dtype))
 
 
 def _sum_pool_bound(x: Fact, *, kernel: Shape, **_: object) -> Interval:
@@ -59,7 +59,7 @@ def _reduce_infer(x: Shape, *, axes: Shape, keepdims: bool) -> Shape:
 
 
 def _reduce_sum_run(x: np.ndarray, *, axes: Shape, keepdims: bool) -> np.ndarray:
-    return x.sum(axis=axes, keepdims=keepdims, dtype=x.dtype)
+    return np.asarray(x.sum(axis=axes, keepdims=keepdims, dtype=x.dtype))
 
 
 def _reduce_sum_bound(x: Fact, *, axes: Shape, keepdims: bool) -> Interval:
@@ -69,7 +69,7 @@ def _reduce_sum_bound(x: Fact, *, axes: Shape, keepdims: bool) -> Interval:
 
 
 def _reduce_max_run(x: np.ndarray, *, axes: Shape, keepdims: bool) -> np.ndarray:
-    return x.max(axis=axes, keepdims=keepdims)
+    return np.asarray(x.max(axis=axes, keepdims=keepdims))
 
 
 def _argmax_infer(x: Shape, *, axis: int) -> Shape:
@@ -78,7 +78,7 @@ def _argmax_infer(x: Shape, *, axis: int) -> Shape:
 
 def _argmax_run(x: np.ndarray, *, axis: int) -> np.ndarray:
     """Index of the maximum; the lowest index wins a tie."""
-    return x.argmax(axis=axis)
+    return np.asarray(x.argmax(axis=axis))
 
 
 POOL_EXAMPLES = (

@@ -61,12 +61,12 @@ def widened(term: Term, work: str) -> Term:
     """The term in a type at least as wide as `work`; what C promotes to int by itself is left alone."""
     if work == "int32_t" or term.ctype == "int64_t":
         return term
-    return Term(f"({work}){term.operand}", term.range, work)
+    return Term(f"({work}){term.operand}", term.range, work, True)
 
 
 def narrowed(term: Term, target: str) -> Term:
     """The term converted to the type it is stored in, which its range fits."""
-    return term if term.ctype == target else Term(f"({target}){term.operand}", term.range, target)
+    return term if term.ctype == target else Term(f"({target}){term.operand}", term.range, target, True)
 
 
 def binary(operator: str, a: Term, b: Term, result: Interval, work: str = "") -> Term:
@@ -88,8 +88,6 @@ def clipped(term: Term, lo: int, hi: int) -> Term:
     if term.range.lo >= lo and term.range.hi <= hi:
         return term
     term = narrowed(term, work) if term.ctype == "int64_t" else term
-    if not (lo < term.range.hi and term.range.lo < hi):
-        return literal(result.lo)
     if term.range.lo >= lo:
         return call(f"min{bits}", term, literal(hi), result=result, work=work)
     if term.range.hi <= hi:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,17 +15,19 @@ from arithmos.ir.graph import Graph, Node
 from arithmos.ir.interval import Interval
 from arithmos.targets.c.ctype import Term, ctype_of, literal, narrowed, stored_dtype
 from arithmos.targets.c.identifier import comment
-from arithmos.targets.c.layout import Layout, Loop, aligned, index
+from arithmos.targets.c.layout import Layout, Loop, aligned, index, merged_axes, storage_order
+from arithmos.targets.c.sample import sample_shape
 from arithmos.targets.c.step import Step
 from arithmos.targets.c.storage import Memory
 
 LOCALS = frozenset(
-    "acc arena best c channel clip32 clip64 column columns context data first floor_div32 floor_div64 g i index isqrt64 "
-    "k max32 max64 min32 min64 n o observe p pixel row rows sum t tap tile v w weights".split()
-)
-"""Names the emitted functions use for themselves; values never get them. Numbered ones (i0, sum1, k2, y0, z0) join them."""
-
-NUMBERED = frozenset(f"{stem}{number}" for stem in ("i", "k", "p", "r", "sum", "z") for number in range(16))
+    re.findall(
+        r"\w+",
+        """acc arena best c channel clip32 clip64 column columns context data first floor_div32 floor_div64 g i index
+        isqrt64 ix iy iz k kx ky kz max32 max64 min32 min64 n o observe ox oy oz p pixel row s start sum t tile v w""",
+    )
+) | {f"{stem}{number}" for stem in ("i", "k", "o", "p", "sum") for number in range(16)}
+"""Names the emitted functions use for themselves; values never get them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +57,23 @@ class Program:
         self.tables: dict[tuple[str, str], Table] = {}
         self._taken = set(names.values())
 
-    def table(self, name: str, kind: str, make: Callable[[], np.ndarray], meaning: str) -> str:
-        """The C array of the constant `name` in the form `kind`, made once; its identifier."""
+    def table(self, name: str, kind: str, make: Callable[[], np.ndarray], meaning: str) -> Table:
+        """The C array of the constant `name` in the form `kind`, made once."""
         if (name, kind) not in self.tables:
-            first = not any(known == name for known, _ in self.tables)
-            identifier = self.names[name] if first else f"{self.names[name]}_{kind}"
-            while not first and identifier in self._taken:
+            identifier = self.names[name]
+            if any(known == name for known, _ in self.tables) or "_" not in identifier:
+                identifier += f"_{kind}"  # compilers know what exp or index is at file scope; no such name has a '_'
+            while identifier in self._taken and identifier != self.names[name]:
                 identifier += "_"
             self._taken.add(identifier)
             array = make()
             interval = Interval(int(array.min()), int(array.max())) if array.size else Interval(0, 0)
             self.tables[name, kind] = Table(identifier, array.astype(stored_dtype(interval)), meaning)
-        return self.tables[name, kind].identifier
+        return self.tables[name, kind]
+
+    def values(self, name: str) -> Table:
+        """The C array of a constant as it is."""
+        return self.table(name, "values", lambda: self.graph.constants[name], describe(self.graph, name))
 
 
 class Function:
@@ -81,24 +91,53 @@ class Function:
         """The function's name."""
         return f"compute_{self.program.names[self.step.root.output]}"
 
+    @property
+    def order(self) -> list[str]:
+        """The owners of its parameters: what is read, then what is written."""
+        root = self.program.memory.storages[self.step.root.output].owner
+        return [owner for owner in self.parameters if owner != root] + [root]
+
     def line(self, text: str) -> None:
         """One line at the present depth."""
         self._lines.append("    " * self._depth + text)
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """`head {`, what is written inside one deeper, `}`."""
+        """`head {`, what is written inside one deeper, `}`; a loop over one statement has no braces."""
+        if head == "else" and self._lines[-1].strip() == "}":
+            self._lines.pop()
+            head = "} else"
         self.line(f"{head} {{" if head else "{")
+        start = len(self._lines)
         self._depth += 1
         yield
         self._depth -= 1
-        self.line("}")
+        if head.startswith("for") and len(self._lines) == start + 1:
+            self._lines[start - 1] = self._lines[start - 1].removesuffix(" {")
+        else:
+            self.line("}")
 
     @contextmanager
     def loop(self, variable: str, count: int) -> Iterator[None]:
         """for (int variable = 0; variable < count; variable++)."""
         with self.block(f"for (int {variable} = 0; {variable} < {count}; {variable}++)"):
             yield
+
+    @contextmanager
+    def nest(self, layout: Layout, layouts: Iterable[Layout], stem: str = "i") -> Iterator[list[Loop]]:
+        """Loops over all elements in the order of `layout`, neighbouring axes merged where all layouts allow."""
+        loops = [
+            Loop(f"{stem}{number}", axes)
+            for number, axes in enumerate(merged_axes(storage_order(layout), [layout, *layouts]))
+        ]
+        with ExitStack() as stack:
+            for loop in loops:
+                stack.enter_context(self.loop(loop.variable, math.prod(layout.shape[axis] for axis in loop.axes)))
+            yield loops
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one sample of a value."""
+        return sample_shape(self.program.graph.values[name].shape)
 
     def local(self, name: str, dtype: np.dtype, count: int, *, cleared: bool = False) -> None:
         """An array on the stack."""
@@ -109,8 +148,8 @@ class Function:
         """A value in memory; the first use makes its owner a parameter. A constant is the header's array."""
         storage = self.program.memory.storages[name]
         if storage.kind == "constant":
-            array = self.program.graph.constants[storage.owner]
-            pointer = self.program.table(storage.owner, "values", lambda: array, describe(self.program.graph, storage.owner))
+            table = self.program.values(storage.owner)
+            return Operand(table.identifier, table.array.dtype, storage.layout, storage.range)
         else:
             pointer = self.program.names[storage.owner]
             self.parameters.setdefault(storage.owner, f"const {ctype_of(storage.dtype)} *restrict {pointer}")
@@ -125,7 +164,7 @@ class Function:
         return Operand(pointer, storage.dtype, storage.layout, storage.range)
 
     def load(self, name: str, shape: tuple[int, ...], loops: Sequence[Loop]) -> Term:
-        """The element of a value, broadcast to the shape, that the loops stand at; a constant of one number is a literal."""
+        """The element of a value, broadcast to the shape, where the loops stand; a single constant is a literal."""
         constant = self.program.graph.constants.get(name)
         if constant is not None and constant.size == 1:
             return literal(int(constant.ravel()[0]))
@@ -142,12 +181,10 @@ class Function:
         """The whole function, with a comment that says what it computes."""
         graph = self.program.graph
         lines = [f" * {line}" for node in self.step.nodes for line in formula(graph, node)]
-        # Parameters in the order of the graph: what is read first, what is written last.
-        root = self.program.memory.storages[self.step.root.output].owner
-        order = [p for owner, p in self.parameters.items() if owner != root] + [self.parameters[root]]
+        arguments = ", ".join(self.parameters[owner] for owner in self.order)
         head = [f"/*{lines[0][2:]}", *lines[1:]]
         head[-1] += " */"
-        return "\n".join([*head, f"static void {self.name}({', '.join(order)})", "{", *self._lines, "}", ""])
+        return "\n".join([*head, f"static void {self.name}({arguments})", "{", *self._lines, "}", ""])
 
 
 def element(operand: Operand, layout: Layout, loops: Sequence[Loop]) -> Term:
@@ -166,10 +203,12 @@ def formula(graph: Graph, node: Node) -> list[str]:
     value = graph.values[node.output]
     shape = " x ".join(str(abs(extent)) for extent in value.shape) or "1"
     attrs = "".join(f", {key} {_plain(item)}" for key, item in node.attrs.items())
-    lines = [comment(f"{node.output} = {node.op}({', '.join(node.inputs)}{attrs})"), f"  {shape} in {value.range}"]
-    if str(value.source):
-        lines[-1] += comment(f", from {value.source}")
-    return lines
+    equation = comment(f"{node.output} = {node.op}({', '.join(node.inputs)}{attrs})")
+    fact = comment(f"{shape} in {value.range}" + (f", from {value.source}" if str(value.source) else ""))
+    return [
+        *textwrap.wrap(equation, 112, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False),
+        f"  {fact}",
+    ]
 
 
 def _plain(item: object) -> str:

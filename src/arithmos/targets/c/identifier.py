@@ -14,10 +14,15 @@ LONGEST = 56
 NAME_LONGEST = 24
 
 KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main "
-    "asm bool true false class template new delete this namespace operator typeof errno NULL".split()
+    re.findall(
+        r"\w+",
+        """auto break case char const continue default do double else enum extern float for goto if inline int long
+        register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+        main asm bool true false class template new delete this namespace operator typeof errno NULL
+        int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t INT64_C""",
+    )
 )
+"""Words that mean something in C, in C++ (somebody will include the header there), or in <stdint.h>."""
 
 
 def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, str]:
@@ -43,7 +48,7 @@ def identifiers(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str,
 def identifier(name: str) -> str:
     """The name with '_' for what C does not have, at most LONGEST characters."""
     text = re.sub(r"[^0-9A-Za-z_]", "_", name)
-    if not text or text[0].isdigit() or text.startswith("_"):  # a leading underscore is the implementation's
+    if not text or text[0].isdigit() or text.startswith(("_", "compute_")):  # C's own, and our functions
         text = f"v{text}"
     if len(text) > LONGEST:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -53,7 +58,7 @@ def identifier(name: str) -> str:
 
 def checked_name(name: str) -> str:
     """The prefix of everything the C program defines, if it can be one. Raises UsageError."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or len(name) > NAME_LONGEST or name in KEYWORDS:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or len(name) > NAME_LONGEST or name in KEYWORDS | {"golden"}:
         raise UsageError(
             f"'{name}' cannot name a C network",
             why="it becomes the prefix of C identifiers and the name of files",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from arithmos.ir.graph import Shape
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Element (i0, i1, …) lies at offset + sum of i_a * strides[a], counted in elements. Axes of one entry have stride 0."""
+    """Element (i0, i1, …) lies at offset + sum of i_a * strides[a], in elements. Axes of one entry have stride 0."""
 
     shape: Shape
     strides: tuple[int, ...]
@@ -53,9 +54,7 @@ def aligned(layout: Layout, shape: Shape) -> Layout:
 
 def permuted(layout: Layout, perm: Sequence[int]) -> Layout:
     """The axes in another order."""
-    return Layout(
-        tuple(layout.shape[a] for a in perm), tuple(layout.strides[a] for a in perm), layout.offset
-    )
+    return Layout(tuple(layout.shape[a] for a in perm), tuple(layout.strides[a] for a in perm), layout.offset)
 
 
 def storage_order(layout: Layout) -> list[int]:
@@ -113,6 +112,4 @@ def merged_axes(order: Sequence[int], layouts: Iterable[Layout]) -> list[tuple[i
 
 
 def _merges(layout: Layout, axes: Sequence[int]) -> bool:
-    return all(
-        layout.strides[a] == layout.strides[b] * layout.shape[b] for a, b in zip(axes, axes[1:], strict=False)
-    )
+    return all(layout.strides[a] == layout.strides[b] * layout.shape[b] for a, b in pairwise(axes))

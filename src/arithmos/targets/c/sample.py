@@ -56,7 +56,7 @@ def split(array: np.ndarray, place: Batch | None, n: int) -> np.ndarray:
 def join(samples: np.ndarray, place: Batch | None) -> np.ndarray:
     """The inverse of split: the value of a batch from (n, *sample shape)."""
     if place is None:
-        return samples[0]
+        return np.asarray(samples[0])
     n, shape = samples.shape[0], samples.shape[1:]
     before, after = shape[: place.axis], shape[place.axis + 1 :]
     apart = samples.reshape(n, *before, place.outer, place.inner, *after)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from arithmos.ir.graph import Node
 from arithmos.ir.interval import Interval
-from arithmos.targets.c.ctype import Term, binary, call, clipped, ctype_of, narrowed, widened, work_type
+from arithmos.targets.c.ctype import INT32, Term, binary, call, clipped, ctype_of, narrowed, widened, work_type
 from arithmos.targets.c.emission import Function, element
-from arithmos.targets.c.layout import Layout, Loop, aligned, index, merged_axes, permuted, storage_order, sum_of
+from arithmos.targets.c.layout import Layout, Loop, aligned, index, permuted, sum_of
 
 Emitter: TypeAlias = Callable[[Function, Node, Callable[[int], Term], Sequence[Loop]], Term]
 """(function, node, operand number -> its term, loops over the node's axes) -> the node's term."""
@@ -17,7 +17,7 @@ Emitter: TypeAlias = Callable[[Function, Node, Callable[[int], Term], Sequence[L
 
 def _arithmetic(operator: str) -> Emitter:
     def emit(function: Function, node: Node, operand: Callable[[int], Term], loops: Sequence[Loop]) -> Term:
-        return binary(operator, operand(0), operand(1), _range(function, node))
+        return binary(operator, operand(0), operand(1), range_of(function, node.output))
 
     return emit
 
@@ -25,7 +25,7 @@ def _arithmetic(operator: str) -> Emitter:
 def _maximum(function: Function, node: Node, operand: Callable[[int], Term], loops: Sequence[Loop]) -> Term:
     a, b = operand(0), operand(1)
     work = work_type(a.range, b.range)
-    return call(f"max{work[3:5]}", a, b, result=_range(function, node), work=work)
+    return call(f"max{work[3:5]}", a, b, result=range_of(function, node.output), work=work)
 
 
 def _clip(function: Function, node: Node, operand: Callable[[int], Term], loops: Sequence[Loop]) -> Term:
@@ -50,28 +50,30 @@ def _requantize(function: Function, node: Node, operand: Callable[[int], Term], 
     work = work_type(x.range, scaled, summed, *([] if mul is None else [mul.range]))
     term = x if mul is None or mul.text == "1" else binary("*", x, mul, scaled, work)
     if shift:
-        total = f"{widened(term, work).operand if term is x else term.text} + {_half(half, work)}"
+        total = f"{widened(term, work).operand if term is x else term.text} + {_half(half)}"
         shifted = Term(f"({total}) >> {shift}", Interval(summed.lo >> shift, summed.hi >> shift), work)
         term = narrowed(shifted, work_type(shifted.range))
     return clipped(term, node.attrs["lo"], node.attrs["hi"])
 
 
-def _half(half: int, work: str) -> str:
+def _half(half: int) -> str:
     """2**(shift-1) as a power of two where that reads better than the number."""
     if half < 1024:
         return str(half)
-    exponent = half.bit_length() - 1
-    return f"(({work})1 << {exponent})"
+    one = "1" if half <= INT32.hi else "(int64_t)1"
+    return f"({one} << {half.bit_length() - 1})"
 
 
 def _shift_right(function: Function, node: Node, operand: Callable[[int], Term], loops: Sequence[Loop]) -> Term:
     x, shift = operand(0), operand(1)
     work = "int64_t" if shift.range.hi > 31 else work_type(x.range)
-    return narrowed(binary(">>", x, shift, _range(function, node), work), work_type(_range(function, node)))
+    return narrowed(
+        binary(">>", x, shift, range_of(function, node.output), work), work_type(range_of(function, node.output))
+    )
 
 
 def _floor_div(function: Function, node: Node, operand: Callable[[int], Term], loops: Sequence[Loop]) -> Term:
-    a, b, result = operand(0), operand(1), _range(function, node)
+    a, b, result = operand(0), operand(1), range_of(function, node.output)
     if a.range.lo >= 0:
         return binary("/", a, b, result)
     work = work_type(a.range, b.range, result)
@@ -79,7 +81,7 @@ def _floor_div(function: Function, node: Node, operand: Callable[[int], Term], l
 
 
 def _isqrt(function: Function, node: Node, operand: Callable[[int], Term], loops: Sequence[Loop]) -> Term:
-    root = call("isqrt64", operand(0), result=_range(function, node), work="int64_t")
+    root = call("isqrt64", operand(0), result=range_of(function, node.output), work="int64_t")
     return narrowed(root, work_type(root.range))
 
 
@@ -87,24 +89,25 @@ def _table(function: Function, node: Node, operand: Callable[[int], Term], loops
     """entries[x - offset], with the row of the channel where each has its own."""
     entries, x = function.operand(node.inputs[1]), operand(0)
     axis, offset = node.attrs["axis"], node.attrs["offset"]
-    row = ""
-    if axis is not None:
-        shape = function.program.memory.storages[node.inputs[0]].layout.shape if node.inputs[0] in function.program.memory.storages else tuple(abs(e) for e in function.program.graph.values[node.inputs[0]].shape)
-        strides = tuple(entries.layout.strides[0] if a == axis else 0 for a in range(len(shape)))
-        row = index(Layout(shape, strides), loops)
+    row = "" if axis is None else index(_rows(function, node), loops)
     place = sum_of([row if row != "0" else "", x.operand, str(-offset) if offset else ""])
-    return Term(f"{entries.pointer}[{place}]", _range(function, node), ctype_of(entries.dtype), True)
+    return Term(f"{entries.pointer}[{place}]", range_of(function, node.output), ctype_of(entries.dtype), True)
 
 
-def _view(change: Callable[[Layout, Node], Layout]) -> Emitter:
+def _view(function: Function, node: Node, operand: Callable[[int], Term], loops: Sequence[Loop]) -> Term:
     """A node that only reads elsewhere: the operand's memory with other strides."""
+    return element(function.operand(node.inputs[0]), _viewed(function, node), loops)
 
-    def emit(function: Function, node: Node, operand: Callable[[int], Term], loops: Sequence[Loop]) -> Term:
-        source = function.operand(node.inputs[0])
-        shape = tuple(abs(extent) for extent in function.program.graph.values[node.output].shape)
-        return element(source, aligned(change(source.layout, node), shape), loops)
 
-    return emit
+def _viewed(function: Function, node: Node) -> Layout:
+    layout = function.program.memory.storages[node.inputs[0]].layout
+    return aligned(VIEWS[node.op](layout, node), function.shape(node.output))
+
+
+def _rows(function: Function, node: Node) -> Layout:
+    """Where the rows of a table of rows start, as if the entries had the node's shape."""
+    shape, length = function.shape(node.output), function.shape(node.inputs[1])[-1]
+    return Layout(shape, tuple(length if axis == node.attrs["axis"] else 0 for axis in range(len(shape))))
 
 
 def _sliced(layout: Layout, node: Node) -> Layout:
@@ -115,20 +118,21 @@ def _sliced(layout: Layout, node: Node) -> Layout:
     return Layout(tuple(shape), tuple(strides), offset)
 
 
-def _range(function: Function, node: Node) -> Interval:
-    interval = function.program.graph.values[node.output].range
+def range_of(function: Function, name: str) -> Interval:
+    """The proven range of a value."""
+    interval = function.program.graph.values[name].range
     assert interval is not None, "an integer graph has ranges"
     return interval
 
 
-VIEWS: dict[str, Emitter] = {
-    "transpose": _view(lambda layout, node: permuted(layout, node.attrs["perm"])),
-    "slice": _view(_sliced),
-    "expand": _view(lambda layout, node: layout),
+VIEWS: dict[str, Callable[[Layout, Node], Layout]] = {
+    "transpose": lambda layout, node: permuted(layout, node.attrs["perm"]),
+    "slice": _sliced,
+    "expand": lambda layout, node: layout,
 }
-"""Ops that read their first operand elsewhere in memory."""
+"""Ops that only read their first operand elsewhere in memory: (its layout, the node) -> the layout they see."""
 
-SCALAR: dict[str, Emitter] = VIEWS | {
+SCALAR: dict[str, Emitter] = dict.fromkeys(VIEWS, _view) | {
     "add": _arithmetic("+"),
     "sub": _arithmetic("-"),
     "mul": _arithmetic("*"),
@@ -144,37 +148,49 @@ SCALAR: dict[str, Emitter] = VIEWS | {
 """Every op of one element in, one out: any number of them become one loop."""
 
 
-def finish(function: Function, loops: Sequence[Loop], given: Term | None) -> None:
+def finish(function: Function, loops: Sequence[Loop], given: Term | None = None) -> None:
     """The step's scalar nodes in order, each a local constant, the last one stored; `given` is the anchor's element."""
+    step, names = function.step, function.program.names
     terms: dict[str, Term] = {}
-    names = function.program.names
-    if given is not None:
-        assert function.step.anchor is not None
-        terms[function.step.anchor.output] = given
+    if given is not None and step.anchor is not None:
+        terms[step.anchor.output] = given
+    for node in step.nodes:
+        if node.output in terms:
+            continue
+        term = _term(function, node, terms, loops)
+        if node is not step.root:
+            ctype = work_type(term.range)
+            value = narrowed(term, ctype) if term.ctype == "int64_t" else term
+            function.line(f"const {ctype} {names[node.output]} = {value.text};")
+            term = Term(names[node.output], term.range, ctype, True)
+        terms[node.output] = term
+    function.store(terms[step.root.output], loops)
+
+
+def elementwise(function: Function, node: Node) -> None:
+    """A step of scalar nodes only: loops over the stored value, merged wherever all operands allow."""
+    layout = function.target().layout
+    inside = {node.output for node in function.step.nodes}
+    layouts = [layout]
     for node in function.step.nodes:
-        if node.output not in terms:
-            terms[node.output] = _node(function, node, terms, loops)
-            if node is not function.step.root and not terms[node.output].text.isidentifier():
-                term = terms[node.output]
-                ctype = term.ctype if term.ctype in ("int32_t", "int64_t") else "int"
-                function.line(f"const {ctype} {names[node.output]} = {term.text};")
-                terms[node.output] = Term(names[node.output], term.range, ctype, True)
-    function.store(terms[function.step.root.output], loops)
+        layouts += _read_layouts(function, node, inside)
+    with function.nest(layout, layouts) as loops:
+        finish(function, loops)
 
 
-def _node(function: Function, node: Node, terms: dict[str, Term], loops: Sequence[Loop]) -> Term:
-    shape = tuple(abs(extent) for extent in function.program.graph.values[node.output].shape)
-
+def _term(function: Function, node: Node, terms: Mapping[str, Term], loops: Sequence[Loop]) -> Term:
     def operand(number: int) -> Term:
         name = node.inputs[number]
-        return terms[name] if name in terms else function.load(name, shape, loops)
+        return terms[name] if name in terms else function.load(name, function.shape(node.output), loops)
 
     return SCALAR[node.op](function, node, operand, loops)
 
 
-def elementwise(function: Function, node: Node) -> None:
-    """A step of scalar nodes only: loops over the stored value from front to back, merged wherever all operands allow."""
-    target = function.target()
-    layouts = [target.layout, *(_read(function, name, node, target.layout) for node in function.step.nodes for name in node.inputs)]
-    with nest(function, target.layout, layouts) as loops:
-        finish(function, loops, None)
+def _read_layouts(function: Function, node: Node, inside: Collection[str]) -> list[Layout]:
+    if node.op in VIEWS:
+        return [_viewed(function, node)]
+    table = node.op == "table"
+    read = [name for name in (node.inputs[:1] if table else node.inputs) if name not in inside]
+    storages, shape = function.program.memory.storages, function.shape(node.output)
+    rows = [_rows(function, node)] if table and node.attrs["axis"] is not None else []
+    return [aligned(storages[name].layout, shape) for name in read] + rows

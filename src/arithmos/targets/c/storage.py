@@ -27,7 +27,7 @@ KEEPING = frozenset({"pad", "slice", "concat"})
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """owner: the value whose memory this is (another one's for a reshape that moves nothing). start: byte in the arena."""
+    """owner: the value whose memory this is (another one's where a reshape moves nothing). start: byte in the arena."""
 
     kind: Kind
     owner: str

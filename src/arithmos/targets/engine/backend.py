@@ -28,8 +28,8 @@ def _compiled(path: str) -> Callable[[], Backend]:
 
 BACKENDS: dict[str, Callable[[], Backend]] = {
     **{path: _compiled(path) for path in PATHS},
-    "torch": lambda: Backend("torch", None, torch_product("cpu")),
-    "cuda": lambda: Backend("cuda", None, torch_product("cuda")),
+    "torch": lambda: Backend("torch", None, torch_product("cpu", direct=True)),
+    "cuda": lambda: Backend("cuda", None, torch_product("cuda", direct=False)),
     "numpy": lambda: Backend("numpy", None, numpy_product),
 }
 """Every backend by name. "avx2" and "plain" are the kernels of lesser processors, which any processor can run."""

@@ -9,16 +9,21 @@ from importlib.resources import files
 from arithmos.native import compile_library
 
 SOURCES = ("vector.h", "plan.h", "tile.h", "finish.h", "convolve.h", "pool.h", "run.h")
-FLAGS = ("-O3", "-march=native", "-pthread", "-fno-math-errno")
+FLAGS = ("-O3", "-march=native", "-pthread", "-fno-math-errno", "-Wno-psabi")
 
-PATHS = {"native": (), "avx2": ("-DARITHMOS_AVX2",), "plain": ("-DARITHMOS_PLAIN",)}
-"""The ways to the same integers: the best this processor has, AVX2 where it has more, and plain C."""
+PATHS = {
+    "native": (),
+    "vnni256": ("-DARITHMOS_256",),
+    "avx2": ("-DARITHMOS_256", "-DARITHMOS_AVX2"),
+    "plain": ("-DARITHMOS_PLAIN",),
+}
+"""The ways to the same integers: the best that this processor has, or nothing beyond what the name says."""
 
 MAX_TERMS = 4
 MAX_TAPS = 1024
 
-OPS = ("load", "store", "margin", "conv", "depthwise", "join", "max_pool", "sum_pool", "table")
-RAW, FLOAT, INT64 = range(3)
+OPS = ("load", "store", "margin", "conv", "depthwise", "join", "copy", "max_pool", "sum_pool", "table")
+RAW, FLOAT, DOUBLE, INT64 = range(4)
 TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
 
 _POINTER = ctypes.c_void_p
@@ -41,8 +46,7 @@ class Term(ctypes.Structure):
     """struct term of kernels/plan.h."""
 
     _fields_ = [(name, _WORD) for name in ("buffer", "stride_y", "stride_x", "channel")] + [
-        ("multiplier", _POINTER),
-        ("real", _POINTER),
+        (name, _POINTER) for name in ("multiplier", "real", "wide")
     ]
 
 
@@ -51,7 +55,7 @@ class Finish(ctypes.Structure):
 
     _fields_ = [
         *((name, _WORD) for name in ("kind", "shift", "low", "high", "fits", "terms")),
-        *((name, _POINTER) for name in ("multiplier", "constant", "real", "offset")),
+        *((name, _POINTER) for name in ("multiplier", "constant", "real", "offset", "wide", "wide_offset")),
         ("term", Term * MAX_TERMS),
     ]
 
@@ -63,7 +67,10 @@ class Step(ctypes.Structure):
         *((name, _WORD) for name in ("op", "input", "output", "kernel_y", "kernel_x", "stride_y", "stride_x")),
         *((name, _WORD) for name in ("dilation_y", "dilation_x", "pad_y", "pad_x", "window")),
         *((name, _POINTER) for name in ("channel", "weights", "bias", "table")),
-        *((name, _WORD) for name in ("external", "type", "pitch_image", "pitch_channel", "pitch_y", "pitch_x")),
+        *(
+            (name, _WORD)
+            for name in ("first", "external", "type", "pitch_image", "pitch_channel", "pitch_y", "pitch_x")
+        ),
         ("finish", Finish),
     ]
 
@@ -97,6 +104,7 @@ def bind(library: ctypes.CDLL) -> ctypes.CDLL:
     library.engine_run.restype = None
     library.engine_path.restype = ctypes.c_char_p
     library.engine_vectors.restype = _WORD
+    library.engine_lanes_together.restype = _WORD
     library.engine_size.argtypes = [_WORD]
     library.engine_size.restype = _WORD
     sizes = [library.engine_size(i) for i in range(3)]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from arithmos.ir.interval import Interval, signed
-from arithmos.targets.engine.library import FLOAT, INT64
+from arithmos.targets.engine.library import DOUBLE, FLOAT, INT64
 from arithmos.targets.engine.step import Conv, Requantize, Tensor
 
 LANES = 16
 SIGNIFICAND = 1 << 24
 """Every integer up to here is a float32."""
+EXACT = 1 << 53
+"""Every integer up to here is a float64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +30,7 @@ class PackedConv:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedFinish:
-    """The fields of struct finish; reals and offset are None for the int64 form."""
+    """The fields of struct finish. real, offset, term_reals: floats or doubles, None for the int64 form."""
 
     kind: int
     shift: int
@@ -48,8 +50,10 @@ def padded(array: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([array, np.zeros((size - array.shape[0], *array.shape[1:]), dtype=array.dtype)])
 
 
-def pack_conv(step: Conv, vectors: int) -> PackedConv:
+def pack_conv(step: Conv, vectors: int, lanes_together: bool) -> PackedConv:
     """Weights as [pair of blocks][tap][4 channels][block][16 outputs][4 inputs], outputs and channels padded by zeros.
+
+    The last two axes change places where the kernels want the lanes together.
 
     The kernels multiply stored bytes x + zero, so zero * sum(w) is taken off the bias.
     """
@@ -71,7 +75,8 @@ def pack_conv(step: Conv, vectors: int) -> PackedConv:
         first = o // (out // step.groups) * per_group - starts[o // LANES]
         dense[o, first : first + per_group] = weight[o]
     taps = np.moveaxis(dense.reshape(blocks, LANES, window // 4, 4, -1), -1, 1)  # block, tap, output, quad, byte
-    ordered = np.ascontiguousarray(np.moveaxis(taps, 2, 3)).reshape(blocks, -1, LANES * 4)
+    quads = np.moveaxis(taps, 2, 3)  # block, tap, quad, output, byte
+    ordered = np.ascontiguousarray(quads.swapaxes(3, 4) if lanes_together else quads).reshape(blocks, -1, LANES * 4)
     if step.groups > 1:
         return PackedConv(ordered, bias, window, np.array(starts, dtype=np.int64), False)
     parts = [ordered[b : b + vectors].swapaxes(0, 1).ravel() for b in range(0, blocks - blocks % vectors, vectors)]
@@ -123,7 +128,10 @@ def pack_finish(requantize: Requantize, output: Tensor) -> PackedFinish | None:
     fits = reach >> shift < 1 << 31
     is_float = _is_float(requantize.acc.magnitude, multiplier)
     is_float = is_float and _sum_is_float(constant, [(by, t.tensor) for t, by in terms])
-    kind = FLOAT if output.width == 1 and fits and is_float else INT64
+    kind = FLOAT if is_float else DOUBLE if reach <= EXACT else INT64
+    if output.width != 1 or not fits:
+        kind = INT64
+    real = {FLOAT: np.float32, DOUBLE: np.float64}.get(kind)
     scale = 2.0**-shift
     ordered = padded(constant, size).reshape(-1, LANES // 2, 2).swapaxes(1, 2)
     return PackedFinish(
@@ -134,10 +142,10 @@ def pack_finish(requantize: Requantize, output: Tensor) -> PackedFinish | None:
         fits=fits,
         multiplier=padded(multiplier, size).astype(np.int32),
         constant=np.ascontiguousarray(ordered),
-        real=(padded(multiplier, size) * scale).astype(np.float32) if kind == FLOAT else None,
-        offset=(padded(constant, size) * scale).astype(np.float32) if kind == FLOAT else None,
+        real=(padded(multiplier, size) * scale).astype(real) if real else None,
+        offset=(padded(constant, size) * scale).astype(real) if real else None,
         term_multipliers=tuple(padded(by, size).astype(np.int32) for _, by in terms),
-        term_reals=tuple((padded(by, size) * scale).astype(np.float32) for _, by in terms) if kind == FLOAT else (),
+        term_reals=tuple((padded(by, size) * scale).astype(real) for _, by in terms) if real else (),
     )
 
 

@@ -10,10 +10,8 @@ import numpy as np
 
 from arithmos.targets.engine import library as c
 from arithmos.targets.engine.pack import pack_conv, pack_finish
-from arithmos.targets.engine.step import Conv, Join, Load, Pool, Requantize, Step, Store, Table, Tensor
+from arithmos.targets.engine.step import Conv, Copy, Join, Load, Pool, Requantize, Step, Store, Table, Tensor
 
-GUARD = 4096
-"""Bytes between tensors: shifted channels of a term may be read (times 0) before the first pixel and after the last."""
 ARENA_BYTES = 512 << 10
 """What the tensors of a block may take: half of a second-level cache of 1 MiB, where steps hand results over."""
 MAX_BLOCK = 8
@@ -32,10 +30,11 @@ class Program:
         one = [_image_bytes(tensor, margins[tensor]) for tensor in tensors]
         lives = _lives(steps, tensors)
         self.block = block or max(1, min(MAX_BLOCK, ARENA_BYTES // max(1, _arrange(one, lives)[1])))
-        offsets, size = _arrange([image * self.block + GUARD for image in one], lives)
-        self.arena_bytes = _rounded(GUARD + size + GUARD, 4096)
+        offsets, size = _arrange([image * self.block for image in one], lives)
+        guard = _reach(steps)
+        self.arena_bytes = _rounded(guard + size + guard, 4096)
         self._index = {tensor: i for i, tensor in enumerate(tensors)}
-        buffers = (_buffer(t, margins[t], GUARD + offset) for t, offset in zip(tensors, offsets, strict=True))
+        buffers = (_buffer(t, margins[t], guard + offset) for t, offset in zip(tensors, offsets, strict=True))
         self._buffers = (c.Buffer * len(tensors))(*buffers)
         packed = [self._pack(step) for step in with_margins(steps, margins)]
         self._steps = (c.Step * len(packed))(*packed)
@@ -73,17 +72,19 @@ class Program:
                 source = -1 if step.input is None else self._index[step.input]
                 finish = self._finish(step.requantize, step.output)
                 return c.Step(op=c.OPS.index("join"), input=source, output=self._index[step.output], finish=finish)
+            case Copy():
+                return c.Step(op=c.OPS.index("copy"), **self._ends(step), first=step.first)
             case Pool():
                 window = _window(step.kernel, step.stride, step.padding)
                 return c.Step(op=c.OPS.index(f"{step.kind}_pool"), **self._ends(step), **window)
             case Table():
                 return c.Step(op=c.OPS.index("table"), **self._ends(step), table=self._keep(_stored_table(step)))
 
-    def _ends(self, step: Conv | Pool | Table) -> dict[str, int]:
+    def _ends(self, step: Conv | Copy | Pool | Table) -> dict[str, int]:
         return {"input": self._index[step.input], "output": self._index[step.output]}
 
     def _conv(self, step: Conv) -> c.Step:
-        packed = pack_conv(step, self._kernels.engine_vectors())
+        packed = pack_conv(step, self._kernels.engine_vectors(), bool(self._kernels.engine_lanes_together()))
         assert packed.depthwise or packed.weights.size > 0
         return c.Step(
             op=c.OPS.index("depthwise" if packed.depthwise else "conv"),
@@ -103,24 +104,26 @@ class Program:
             return c.Finish(kind=c.RAW)
         packed = pack_finish(requantize, output)
         assert packed is not None, "the planner keeps multipliers beyond int32 away from the kernels"
-        terms = []
-        for i, term in enumerate(requantize.terms):
-            real = self._keep(packed.term_reals[i]) if packed.term_reals else None
-            multiplier = self._keep(packed.term_multipliers[i])
-            terms.append(c.Term(self._index[term.tensor], *term.stride, term.channel, multiplier, real))
-        return c.Finish(
+        names = {c.FLOAT: ("real", "offset"), c.DOUBLE: ("wide", "wide_offset")}.get(packed.kind)
+        result = c.Finish(
             kind=packed.kind,
             shift=packed.shift,
             low=packed.low,
             high=packed.high,
             fits=packed.fits,
-            terms=len(terms),
+            terms=len(requantize.terms),
             multiplier=self._keep(packed.multiplier),
             constant=self._keep(packed.constant),
-            real=self._keep(packed.real),
-            offset=self._keep(packed.offset),
-            term=(c.Term * c.MAX_TERMS)(*terms),
         )
+        for i, term in enumerate(requantize.terms):
+            multiplier = self._keep(packed.term_multipliers[i])
+            result.term[i] = c.Term(self._index[term.tensor], *term.stride, term.channel, multiplier)
+        if names is not None:
+            setattr(result, names[0], self._keep(packed.real))
+            setattr(result, names[1], self._keep(packed.offset))
+            for i, array in enumerate(packed.term_reals):
+                setattr(result.term[i], names[0], self._keep(array))
+        return result
 
 
 def _transfer(op: str, external: int, dtype: str, pitches: tuple[int, int, int, int], **ends: int) -> c.Step:
@@ -197,12 +200,25 @@ def _widest(a: Margin, b: Margin) -> Margin:
     return max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
+def _reach(steps: Sequence[Step]) -> int:
+    """How far before and after a tensor the shifted channels of a term may be read (times 0), in bytes."""
+    reach = [64]
+    for step in steps:
+        if isinstance(step, Conv | Join) and step.requantize is not None:
+            for term in step.requantize.terms:
+                reach.append((abs(term.channel) + step.output.padded) * term.tensor.width)
+    return _rounded(max(reach), 64)
+
+
 def with_margins(steps: Sequence[Step], margins: Mapping[Tensor, Margin]) -> list[Step | Tensor]:
-    """The steps, each followed by the tensors whose margin has to be filled after it."""
+    """The steps, each followed by the tensor whose margin has to be filled, if it is the first to write it."""
     result: list[Step | Tensor] = []
+    filled: set[Tensor] = set()
     for step in steps:
         result.append(step)
-        result += [tensor for tensor in writes(step) if any(margins[tensor])]
+        fresh = [tensor for tensor in writes(step) if any(margins[tensor]) and tensor not in filled]
+        result += fresh
+        filled.update(fresh)
     return result
 
 

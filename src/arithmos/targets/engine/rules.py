@@ -10,9 +10,8 @@ import numpy as np
 from arithmos.ir.graph import Node
 from arithmos.ir.interval import ZERO
 from arithmos.targets.engine.layers import weighted
-from arithmos.targets.engine.library import MAX_TERMS
 from arithmos.targets.engine.orientation import Orientation, channel_axis, extents
-from arithmos.targets.engine.step import BYTES, Join, Pool, Requantize, Table, Tensor, Term
+from arithmos.targets.engine.step import BYTES, Copy, Join, Pool, Requantize, Table, Term
 from arithmos.targets.engine.sums import View, linear_form, requantize, through_pad, through_slice, windows
 
 if TYPE_CHECKING:
@@ -107,36 +106,28 @@ def view(state: Planner, node: Node) -> bool:
     tensor = None if seen is None else state.tensor(seen.source, "first")
     if seen is None or tensor is None:
         return False
-    return _copy(state, node, "first", output, (Term(tensor, seen.multiplier, seen.stride, seen.channel),))
+    term = Term(tensor, seen.multiplier, seen.stride, seen.channel)
+    rounding = Requantize(ZERO, np.zeros(1, dtype=np.int64), 0, output.range.lo, output.range.hi, (term,))
+    state.steps.append(Join(None, output, rounding))
+    state.bind(node.output, "first", output)
+    return True
 
 
 def concat(state: Planner, node: Node) -> bool:
-    """Channels side by side: a join whose terms are shifted, and 0 outside their own channels."""
+    """Channels side by side."""
     orientation: Orientation = "first" if node.attrs["axis"] == 1 else "last"
     output = state.shaped(node.output, orientation)
-    at_channels = node.attrs["axis"] == channel_axis(state.graph.values[node.output].shape, orientation)
-    if output is None or not at_channels or len(node.inputs) > MAX_TERMS:
+    if output is None or node.attrs["axis"] != channel_axis(state.graph.values[node.output].shape, orientation):
         return False
     if any(name in state.graph.constants or state.shaped(name, orientation) is None for name in node.inputs):
         return False
     state.ready(*node.inputs)
-    terms: list[Term] = []
-    start = 0
+    first = 0
     for name in node.inputs:
         tensor = state.tensor(name, orientation)
         assert tensor is not None, "its shape and range were checked"
-        channel = np.arange(output.channels)
-        terms.append(
-            Term(tensor, ((channel >= start) & (channel < start + tensor.channels)).astype(np.int64), (1, 1), -start)
-        )
-        start += tensor.channels
-    return _copy(state, node, orientation, output, tuple(terms))
-
-
-def _copy(state: Planner, node: Node, orientation: Orientation, output: Tensor, terms: tuple[Term, ...]) -> bool:
-    nothing = np.zeros(1, dtype=np.int64)
-    rounding = Requantize(ZERO, nothing, 0, output.range.lo, output.range.hi, terms)
-    state.steps.append(Join(None, output, rounding))
+        state.steps.append(Copy(tensor, output, first))
+        first += tensor.channels
     state.bind(node.output, orientation, output)
     return True
 

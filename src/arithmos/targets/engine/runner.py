@@ -21,7 +21,7 @@ class Execution:
     def __init__(self, graph: Graph, backend: Backend, *, every: bool, threads: int = 0) -> None:
         self._graph = graph
         self._backend = backend
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or _cores()
         self._segments = plan(graph, backend.library, every)
         self._dead = _dead_after(self._segments, graph)
 
@@ -56,6 +56,11 @@ class Execution:
         interval = self._graph.values[name].range
         assert interval is not None
         return narrowest_dtype(interval)
+
+
+def _cores() -> int:
+    """The processors this process may use, where the system says so, else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def actual(shape: Shape, images: int) -> tuple[int, ...]:

@@ -116,6 +116,15 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Copy:
+    """out[c + first] = input[c]: one part of a concatenation."""
+
+    input: Tensor
+    output: Tensor
+    first: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pool:
     """out = maximum or sum over windows; padding is absent. Sums come as int32, maxima in the type of their bytes."""
 
@@ -137,4 +146,4 @@ class Table:
     offset: int
 
 
-Step = Load | Store | Conv | Join | Pool | Table
+Step = Load | Store | Conv | Join | Copy | Pool | Table

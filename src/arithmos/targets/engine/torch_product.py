@@ -13,45 +13,54 @@ from arithmos.ir.graph import Node
 from arithmos.targets.engine.host import Product
 
 
-def torch_product(device: str) -> Product:
+def torch_product(device: str, *, direct: bool) -> Product:
     """conv, linear and matmul on this device, exact under the bound of the type that is asked for.
 
-    On the CPU torch convolves directly. On a GPU a convolution is columns times weights, because cuDNN may choose an
-    algorithm (Winograd, Fourier) that computes with numbers that are no integers. Raises MissingTool without torch.
+    direct: torch convolves by itself. On a GPU it must not, because cuDNN may choose an algorithm (Winograd, Fourier)
+    whose intermediate numbers are no integers: there a convolution is columns times weights. Raises MissingTool
+    without torch.
     """
     torch = require("torch", "torch")
-    if device != "cpu":
-        torch.backends.cuda.matmul.allow_tf32 = False  # TF32 keeps 11 bits of every factor
+    convolve = _direct if direct else _columns
 
     def product(node: Node, arrays: Sequence[np.ndarray], dtype: type) -> np.ndarray:
         operands = [torch.as_tensor(a.astype(dtype), device=device) for a in arrays]
-        with torch.no_grad():
-            match node.op:
-                case "conv":
-                    result = _convolution(torch, *operands, **node.attrs)
-                case "linear":
-                    result = torch.nn.functional.linear(*operands)
-                case _:
-                    result = torch.matmul(*operands)
+        matmul = torch.backends.cuda.matmul
+        allowed, matmul.allow_tf32 = matmul.allow_tf32, False  # TF32 keeps 11 bits of every factor
+        try:
+            with torch.no_grad():
+                match node.op:
+                    case "conv":
+                        result = convolve(torch, *operands, **node.attrs)
+                    case "linear":
+                        result = torch.nn.functional.linear(*operands)
+                    case _:
+                        result = torch.matmul(*operands)
+        finally:
+            matmul.allow_tf32 = allowed
         return np.asarray(result.cpu().numpy())
 
     return product
 
 
-def _convolution(
+def _padded(torch: Any, x: Any, padding: Any) -> Any:
+    return torch.nn.functional.pad(x, [p for pair in reversed(padding) for p in pair])
+
+
+def _direct(torch: Any, x: Any, weight: Any, bias: Any = None, *, padding: Any, **attrs: Any) -> Any:
+    convolve = getattr(torch.nn.functional, f"conv{weight.ndim - 2}d")
+    return convolve(_padded(torch, x, padding), weight, bias, **attrs)
+
+
+def _columns(
     torch: Any, x: Any, weight: Any, bias: Any = None, *, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Any:
-    function = torch.nn.functional
-    x = function.pad(x, [p for pair in reversed(padding) for p in pair])
-    if x.device.type == "cpu":
-        convolve = getattr(function, f"conv{weight.ndim - 2}d")
-        return convolve(x, weight, bias, stride=stride, dilation=dilation, groups=groups)
+    x = _padded(torch, x, padding)
     for axis, (size, step, gap) in enumerate(zip(weight.shape[2:], stride, dilation, strict=True), start=2):
         x = x.unfold(axis, (size - 1) * gap + 1, step)[..., ::gap]
     rank, out = weight.ndim - 2, weight.shape[0]
     space = x.shape[2 : 2 + rank]
-    columns = x.movedim(tuple(range(2, 2 + rank)), tuple(range(-rank, 0))).reshape(
-        x.shape[0], groups, -1, math.prod(space)
-    )
+    columns = x.movedim(tuple(range(2, 2 + rank)), tuple(range(-rank, 0)))
+    columns = columns.reshape(x.shape[0], groups, -1, math.prod(space))
     result = torch.matmul(weight.reshape(groups, out // groups, -1), columns).reshape(x.shape[0], out, *space)
     return result if bias is None else result + bias.reshape(-1, *[1] * rank)

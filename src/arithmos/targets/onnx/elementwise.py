@@ -68,7 +68,7 @@ def _requantize(e: Emission, node: Node) -> Emitted:
     rounded = Interval(total.lo >> shift, total.hi >> shift)
     seen = (total, total - Interval(half, half), *(e.range(name) for name in (*node.inputs, node.output)))
     if narrowest(*seen) != LONG:
-        # x * mul and x * mul + half are integers below 2**53; dividing all of it by 2**shift first changes exponents only.
+        # x * mul and x * mul + half are integers below 2**53; dividing it all by 2**shift first changes exponents only.
         tensor = e.read(x, DOUBLE)
         if mul is not None or shift:
             factor = np.ldexp(np.asarray(1 if mul is None else mul, dtype=np.float64), -shift)

@@ -12,7 +12,6 @@ from arithmos.ir.graph import Graph, Shape
 from arithmos.ir.interval import Interval, interval_of, narrowest_dtype
 from arithmos.targets.onnx.carrier import DOUBLE, FLOAT, LIMIT, LONG
 
-
 BEFORE_ALL = -(1 << 63)
 """The end of a Slice that runs backwards past the first element."""
 
@@ -79,7 +78,7 @@ class Emission:
         return self._numbers[key]
 
     def integers(self, array: np.ndarray, carrier: str) -> str:
-        """A constant of the network in a carrier: stored in its narrowest integer type, cast when the model is loaded."""
+        """A constant of the network in a carrier: stored in its narrowest integer type, cast when it is loaded."""
         interval = interval_of(array)
         assert carrier not in LIMIT or interval.magnitude <= LIMIT[carrier], "the carrier must hold the constant"
         stored = narrowest_dtype(interval).name
@@ -137,7 +136,7 @@ class Emission:
         return value
 
     def _source(self, value: str) -> str:
-        """The smallest tensor that holds a value already; a cast from any of them is exact, for the range fits in both."""
+        """The smallest tensor that holds a value already; a cast from any is exact, for the range fits in both."""
         held = self._held[value]
         return held[next(c for c in (FLOAT, DOUBLE, LONG, self.wire(value)) if c in held)]
 

@@ -1,8 +1,8 @@
 """int64 arithmetic out of the operators that ONNX Runtime computes exactly on int64: Add, Sub, Mul, Div, Less, Where.
 
-Measured with onnxruntime 1.31.1 on x86-64: Max, Min, Clip and ReduceMax are wrong where two numbers agree in their upper
-32 bits and the lower halves differ in their highest bit (an SSE2 comparison in Eigen, github.com/microsoft/onnxruntime
-pull request 25280), and ReduceSum adds in float64. None of them is used on int64 here.
+Measured with onnxruntime 1.31.1 on x86-64: Max, Min, Clip and ReduceMax are wrong where two numbers agree in their
+upper 32 bits and the lower halves differ in their highest bit (an SSE2 comparison in Eigen, described in
+github.com/microsoft/onnxruntime pull request 25280), and ReduceSum adds in float64. None of them is used on int64.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An integer graph as an ONNX model in plain records: nodes, initializers, and how its inputs and outputs are called."""
+"""An integer graph as an ONNX model in plain records: nodes, initializers, and what its inputs and outputs are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EMIT: dict[str, Callable[[Emission, Node], Emitted]] = elementwise.EMIT | layout
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An input or output: the network's value, its tensor in the model, and the integer type that crosses the border."""
+    """An input or output: the network's value, its tensor in the model, the integer type that crosses the border."""
 
     value: str
     tensor: str
@@ -31,7 +31,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """Everything that goes into the file. Initializers hold integers in their narrowest type where they are the network's."""
+    """Everything that goes into the file. Initializers that are the network's are in their narrowest integer type."""
 
     name: str
     nodes: tuple[OnnxNode, ...]
@@ -42,7 +42,7 @@ class Model:
 
 
 def build(graph: Graph, every: bool) -> Model:
-    """The model of a graph: `outputs` are the graph's outputs in order; with `every` all other computed values follow."""
+    """The model of a graph: its outputs are the graph's, in order; with `every` all other computed values follow."""
     e = Emission(graph)
     exposed = list(graph.outputs)
     for node in graph.nodes:

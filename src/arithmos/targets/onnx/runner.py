@@ -19,7 +19,7 @@ IN_MEMORY_BYTES = 1 << 30
 
 
 def prepare(graph: Graph, every: bool, *, level: Level = "all", threads: int = 0) -> Runner:
-    """The runner: outputs, or every value. Neither level nor threads changes an integer: every sum is exact in any order."""
+    """Outputs, or every value. Neither level nor threads changes an integer: every sum is exact in any order."""
     model = build(graph, every)
     if sum(array.nbytes for array in model.initializers.values()) <= IN_MEMORY_BYTES:
         made = backend.session(backend.to_proto(model).SerializeToString(), level=level, threads=threads)

@@ -35,8 +35,9 @@ def any_order(weight: np.ndarray, x: Interval, bias: np.ndarray | None = None) -
 def split(weight: np.ndarray, groups: int, x: Interval, limit: int) -> list[Part]:
     """Parts, each with every partial sum in [-limit, limit]; [] if a single product already exceeds it.
 
-    weight: (out, in / groups, kernel...), all partial sums below 2**62 (see any_order). Greedy over input channels; within a channel over the taps of the kernel, the
-    rest of the weight is 0 then. With groups each part reads all channels.
+    weight: (out, in / groups, kernel...), all partial sums below 2**62 (see any_order). Greedy over input channels;
+    within a channel over the taps of the kernel, the rest of the weight is 0 then. With groups each part reads all
+    channels.
     """
     rows = weight.reshape(weight.shape[0], -1)
     low, high = _products(rows, x)

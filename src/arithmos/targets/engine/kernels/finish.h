@@ -9,6 +9,11 @@ typedef struct {
     int64_t term_pitch[MAX_TERMS], term_width[MAX_TERMS];
 } target;
 
+/* FINISH_FLOAT: floor(acc·real + Σ term·real + offset) in float32, exact: acc and real are floats exactly (|acc| ≤ 2^24,
+   |multiplier| < 2^24), the inner sum is a float exactly (the planner checks it), the last product and sum are rounded once
+   and downwards, and no float lies between a number and its floor, if that floor is below 2^24; beyond, the clip decides.
+   FINISH_DOUBLE: the whole sum is below 2^53 in units of 2^-shift, so nothing is rounded at all before the floor. */
+
 #if defined(PATH_AVX512)
 #define DOWN (_MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
 
@@ -16,9 +21,6 @@ INLINE v16 term_lanes(const uint8_t *p, int64_t width) {
     return width == 1 ? _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)) : _mm512_loadu_si512(p);
 }
 
-/* floor(acc·real + Σ term·real + offset). Exact although it runs in float32: acc and real are floats exactly (|acc| ≤ 2^24,
-   |multiplier| < 2^24), the inner sum is a float exactly (the planner checks it), the product and sum are rounded once and
-   downwards, and no float lies between a number and its floor, if that floor is below 2^24; beyond, the clip decides. */
 INLINE v16 finish_float(const finish *f, const target *t, int64_t pixel, int64_t channel, v16 acc, __m512 real, __m512 offset) {
     __m512 sum = offset;
     for (int64_t i = 0; i < f->terms; i++) {
@@ -97,7 +99,72 @@ INLINE void finish_words(const finish *f, const target *t, int64_t channel, cons
     }
 }
 
+/* These two rounding modes are in the instructions, not in a register. */
+INLINE unsigned round_down(void) { return 0; }
+INLINE void round_as(unsigned mode) { (void)mode; }
+
 #else
+#if defined(PATH_AVX2)
+/* A thread rounds downwards while it runs steps: then multiply-add and conversion to integers both take the floor. */
+INLINE unsigned round_down(void) {
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr((mode & ~_MM_ROUND_MASK) | _MM_ROUND_DOWN);
+    return mode;
+}
+INLINE void round_as(unsigned mode) { _mm_setcsr(mode); }
+
+INLINE __m256i term_eight(const uint8_t *p, int64_t width) {
+    return width == 1 ? _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)) : _mm256_loadu_si256((const __m256i *)p);
+}
+
+INLINE __m256i finish_eight(const finish *f, const target *t, int64_t pixel, int64_t channel, __m256i acc, const int kind) {
+    if (kind == FINISH_FLOAT) {
+        __m256 sum = _mm256_loadu_ps(f->offset + channel);
+        for (int64_t i = 0; i < f->terms; i++) {
+            const __m256i lanes = term_eight(t->term[i] + pixel * t->term_pitch[i] + channel * t->term_width[i], t->term_width[i]);
+            sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(lanes), _mm256_loadu_ps(f->term[i].real + channel), sum);
+        }
+        return _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(f->real + channel), sum));
+    }
+    __m256d low = _mm256_loadu_pd(f->wide_offset + channel), high = _mm256_loadu_pd(f->wide_offset + channel + 4);
+    for (int64_t i = 0; i < f->terms; i++) {
+        const __m256i lanes = term_eight(t->term[i] + pixel * t->term_pitch[i] + channel * t->term_width[i], t->term_width[i]);
+        const double *by = f->term[i].wide + channel;
+        low = _mm256_fmadd_pd(_mm256_cvtepi32_pd(_mm256_castsi256_si128(lanes)), _mm256_loadu_pd(by), low);
+        high = _mm256_fmadd_pd(_mm256_cvtepi32_pd(_mm256_extracti128_si256(lanes, 1)), _mm256_loadu_pd(by + 4), high);
+    }
+    low = _mm256_fmadd_pd(_mm256_cvtepi32_pd(_mm256_castsi256_si128(acc)), _mm256_loadu_pd(f->wide + channel), low);
+    high = _mm256_fmadd_pd(_mm256_cvtepi32_pd(_mm256_extracti128_si256(acc, 1)), _mm256_loadu_pd(f->wide + channel + 4), high);
+    return _mm256_setr_m128i(_mm256_cvtpd_epi32(low), _mm256_cvtpd_epi32(high));
+}
+
+INLINE __m256i finish_pixel(const finish *f, const target *t, int64_t pixel, int64_t channel, const int32_t *acc, const int kind) {
+    const v16 lanes = v_load(acc);
+    return _mm256_packs_epi32(finish_eight(f, t, pixel, channel, lanes.low, kind),
+                              finish_eight(f, t, pixel, channel + 8, lanes.high, kind));
+}
+
+/* Two pixels at a time; the saturation of the two packs clips to 0..255. */
+INLINE void finish_bytes(const finish *f, const target *t, int64_t channel, const int32_t *acc, int64_t acc_pitch,
+                         int64_t count, const int kind) {
+    const __m256i low = _mm256_set1_epi8((char)f->low), high = _mm256_set1_epi8((char)f->high);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    for (int64_t p = 0; p < count; p += 2) {
+        const int64_t next = p + 1 < count ? p + 1 : p;
+        const __m256i first = finish_pixel(f, t, p, channel, acc + p * acc_pitch, kind);
+        const __m256i second = finish_pixel(f, t, next, channel, acc + next * acc_pitch, kind);
+        __m256i packed = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(first, second), order);
+        packed = _mm256_min_epu8(_mm256_max_epu8(packed, low), high);
+        _mm_storeu_si128((__m128i *)(t->out + p * t->pitch + channel), _mm256_castsi256_si128(packed));
+        _mm_storeu_si128((__m128i *)(t->out + next * t->pitch + channel),
+                         next > p ? _mm256_extracti128_si256(packed, 1) : _mm256_castsi256_si128(packed));
+    }
+}
+#else
+INLINE unsigned round_down(void) { return 0; }
+INLINE void round_as(unsigned mode) { (void)mode; }
+#endif
+
 INLINE int64_t term_lane(const uint8_t *p, int64_t width) {
     int32_t word;
     if (width == 1) return *p;
@@ -140,6 +207,15 @@ static void finish_segment(const finish *f, const target *t, int64_t width, int6
     else
         finish_bytes(f, t, channel, acc, acc_pitch, count, FINISH_INT64, limits);
 #else
+#if defined(PATH_AVX2)
+    if (width == 1 && f->kind != FINISH_INT64) {
+        if (f->kind == FINISH_FLOAT)
+            finish_bytes(f, t, channel, acc, acc_pitch, count, FINISH_FLOAT);
+        else
+            finish_bytes(f, t, channel, acc, acc_pitch, count, FINISH_DOUBLE);
+        return;
+    }
+#endif
     for (int64_t p = 0; p < count; p++) {
         int64_t y[LANES];
         finish_lanes(f, t, channel, acc + p * acc_pitch, p, y);

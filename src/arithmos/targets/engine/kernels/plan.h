@@ -12,8 +12,8 @@ typedef struct {
     int64_t zero, width;
 } buffer;
 
-enum { STEP_LOAD, STEP_STORE, STEP_MARGIN, STEP_CONV, STEP_DEPTHWISE, STEP_JOIN, STEP_MAX_POOL, STEP_SUM_POOL, STEP_TABLE };
-enum { FINISH_RAW, FINISH_FLOAT, FINISH_INT64 };
+enum { STEP_LOAD, STEP_STORE, STEP_MARGIN, STEP_CONV, STEP_DEPTHWISE, STEP_JOIN, STEP_COPY, STEP_MAX_POOL, STEP_SUM_POOL, STEP_TABLE };
+enum { FINISH_RAW, FINISH_FLOAT, FINISH_DOUBLE, FINISH_INT64 };
 enum { TYPE_INT8, TYPE_UINT8, TYPE_INT16, TYPE_UINT16, TYPE_INT32, TYPE_UINT32, TYPE_INT64 };
 
 #define MAX_TERMS 4
@@ -22,18 +22,20 @@ enum { TYPE_INT8, TYPE_UINT8, TYPE_INT16, TYPE_UINT16, TYPE_INT32, TYPE_UINT32, 
 typedef struct {
     int64_t buffer, stride_y, stride_x, channel;
     const int32_t *multiplier;
-    const float *real; /* multiplier · 2^-shift, for FINISH_FLOAT */
+    const float *real;  /* FINISH_FLOAT: multiplier · 2^-shift */
+    const double *wide; /* FINISH_DOUBLE: the same */
 } term;
 
 /* stored = clip((acc·multiplier[c] + Σ term + constant[c]) >> shift, low, high). `constant` holds the half of the rounding
-   and the zeros of the output and of the terms. */
+   and the zeros of the output and of the terms. The float forms are exact where the planner chooses them (finish.h). */
 typedef struct {
     int64_t kind, shift, low, high;
     int64_t fits; /* the shifted sum is proven to fit in int32 */
     int64_t terms;
     const int32_t *multiplier;
     const int64_t *constant;    /* for each 16 channels the 8 even ones, then the 8 odd ones */
-    const float *real, *offset; /* FINISH_FLOAT: multiplier · 2^-shift and constant · 2^-shift */
+    const float *real, *offset;       /* FINISH_FLOAT: multiplier · 2^-shift and constant · 2^-shift */
+    const double *wide, *wide_offset; /* FINISH_DOUBLE: the same */
     term term[MAX_TERMS];
 } finish;
 
@@ -45,6 +47,7 @@ typedef struct {
     const int8_t *weights;
     const int32_t *bias;
     const uint8_t *table;
+    int64_t first; /* COPY: the output channel of input channel 0 */
     int64_t external, type; /* LOAD, STORE: which array of the call, and its element type */
     int64_t pitch_image, pitch_channel, pitch_y, pitch_x; /* of that array, in elements */
     finish finish;

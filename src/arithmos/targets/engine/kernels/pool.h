@@ -42,7 +42,8 @@ INLINE void add_bytes(int32_t *restrict out, const uint8_t *restrict in, int64_t
     for (int64_t c = 0; c < count; c++) out[c] += in[c] - zero;
 }
 
-INLINE void add_words(int32_t *restrict out, const int32_t *restrict in, int64_t count) {
+/* Unsigned, because the lanes of padding hold anything and may wrap. */
+INLINE void add_words(uint32_t *restrict out, const uint32_t *restrict in, int64_t count) {
     for (int64_t c = 0; c < count; c++) out[c] += in[c];
 }
 
@@ -63,7 +64,7 @@ static void sum_pool(const scene *now, const step *s) {
                         if (in->width == 1)
                             add_bytes(to, from, in->padded, (int32_t)in->zero);
                         else
-                            add_words(to, (const int32_t *)(const void *)from, in->padded);
+                            add_words((uint32_t *)to, (const uint32_t *)(const void *)from, in->padded);
                     }
             }
 }
@@ -81,6 +82,31 @@ static void join(const scene *now, const step *s) {
                 finish_segment(&s->finish, &t, out->width, channel, acc, in ? in->pixel_pitch / 4 : 0, out->breadth);
             }
         }
+}
+
+INLINE void copy_bytes(uint8_t *restrict out, const uint8_t *restrict in, int64_t count, uint8_t shift) {
+    for (int64_t c = 0; c < count; c++) out[c] = (uint8_t)(in[c] + shift);
+}
+
+INLINE void widen_bytes(int32_t *restrict out, const uint8_t *restrict in, int64_t count, int32_t zero) {
+    for (int64_t c = 0; c < count; c++) out[c] = in[c] - zero;
+}
+
+/* All channels of one tensor to the channels of another from s->first on. */
+static void copy(const scene *now, const step *s) {
+    const buffer *in = now->plan->buffers + s->in, *out = now->plan->buffers + s->out;
+    for (int64_t i = 0; i < now->images; i++)
+        for (int64_t y = 0; y < out->height; y++)
+            for (int64_t x = 0; x < out->breadth; x++) {
+                const uint8_t *from = at(now, in, i, y, x);
+                uint8_t *to = at(now, out, i, y, x) + s->first * out->width;
+                if (out->width == 1)
+                    copy_bytes(to, from, in->channels, (uint8_t)(out->zero - in->zero));
+                else if (in->width == 1)
+                    widen_bytes((int32_t *)(void *)to, from, in->channels, (int32_t)in->zero);
+                else
+                    memcpy(to, from, (size_t)in->channels * 4);
+            }
 }
 
 /* out = table[in], stored byte to stored byte. */

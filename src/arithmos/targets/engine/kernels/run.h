@@ -4,7 +4,7 @@
 static void (*const step_functions[])(const scene *, const step *) = {
     [STEP_LOAD] = load,           [STEP_STORE] = store,         [STEP_MARGIN] = fill_margin,
     [STEP_CONV] = convolve,       [STEP_DEPTHWISE] = convolve_depthwise,
-    [STEP_JOIN] = join,           [STEP_MAX_POOL] = max_pool,   [STEP_SUM_POOL] = sum_pool,
+    [STEP_JOIN] = join,           [STEP_COPY] = copy,                     [STEP_MAX_POOL] = max_pool,   [STEP_SUM_POOL] = sum_pool,
     [STEP_TABLE] = look_up,
 };
 
@@ -18,13 +18,16 @@ typedef struct {
 
 static void *work(void *argument) {
     const worker *w = argument;
+    const unsigned mode = round_down();
     for (;;) {
         const int64_t first = atomic_fetch_add(w->next, w->block), left = w->images - first;
-        if (left <= 0) return 0;
+        if (left <= 0) break;
         const scene now = {w->plan, w->external, w->arena, first, left < w->block ? left : w->block};
         for (int64_t i = 0; i < w->plan->n_steps; i++)
             step_functions[w->plan->steps[i].op](&now, w->plan->steps + i);
     }
+    round_as(mode);
+    return 0;
 }
 
 #define MAX_THREADS 256
@@ -47,4 +50,5 @@ void engine_run(const plan *p, uint8_t *arena, void *const *external, int64_t im
 
 const char *engine_path(void) { return PATH_NAME; }
 int64_t engine_vectors(void) { return TILE_VECTORS; }
+int64_t engine_lanes_together(void) { return LANES_TOGETHER; }
 int64_t engine_size(int64_t which) { return which == 0 ? sizeof(buffer) : which == 1 ? sizeof(step) : sizeof(plan); }

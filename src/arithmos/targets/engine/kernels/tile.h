@@ -61,10 +61,15 @@ TILES_7(2, 1) TILE(2, 1, 8)
 TILES_7(2, 2) /* 2 × 2 × 8 would be all 32 registers */
 static tile_function *const tiles[TILE_VECTORS][TILE_SEGMENTS][TILE_SPAN] = {
     {{ROW_7(1, 1), tile_1_1_8}, {ROW_7(1, 2), tile_1_2_8}}, {{ROW_7(2, 1), tile_2_1_8}, {ROW_7(2, 2), 0}}};
-#elif TILE_SPAN == 3
-TILE(1, 1, 1) TILE(1, 1, 2) TILE(1, 1, 3)
-static tile_function *const tiles[TILE_VECTORS][TILE_SEGMENTS][TILE_SPAN] = {{{tile_1_1_1, tile_1_1_2, tile_1_1_3}}};
 #else
-TILE(1, 1, 1) TILE(1, 1, 2)
-static tile_function *const tiles[TILE_VECTORS][TILE_SEGMENTS][TILE_SPAN] = {{{tile_1_1_1, tile_1_1_2}}};
+#define TILES_2(V, S) TILE(V, S, 1) TILE(V, S, 2)
+#define TILES_4(V, S) TILES_2(V, S) TILE(V, S, 3) TILE(V, S, 4)
+#define TILES_6(V, S) TILES_4(V, S) TILE(V, S, 5) TILE(V, S, 6)
+#define ROW_2(V, S) tile_##V##_##S##_1, tile_##V##_##S##_2
+#define ROW_4(V, S) ROW_2(V, S), tile_##V##_##S##_3, tile_##V##_##S##_4
+#define ROW_6(V, S) ROW_4(V, S), tile_##V##_##S##_5, tile_##V##_##S##_6
+#define JOINED_(NAME, SPAN) NAME##SPAN(1, 1)
+#define JOINED(NAME, SPAN) JOINED_(NAME, SPAN)
+JOINED(TILES_, TILE_SPAN)
+static tile_function *const tiles[TILE_VECTORS][TILE_SEGMENTS][TILE_SPAN] = {{{JOINED(ROW_, TILE_SPAN)}}};
 #endif

@@ -12,10 +12,16 @@
 #define LANES 16
 
 #if defined(ARITHMOS_PLAIN)
-#elif defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && !defined(ARITHMOS_AVX2)
+#elif defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && !defined(ARITHMOS_256)
 #define PATH_AVX512 1
 #elif defined(__AVX2__) && defined(__FMA__)
 #define PATH_AVX2 1
+#if defined(ARITHMOS_AVX2)
+#elif defined(__AVXVNNI__)
+#define DOT_256 _mm256_dpbusd_avx_epi32
+#elif defined(__AVX512VNNI__) && defined(__AVX512VL__)
+#define DOT_256 _mm256_dpbusd_epi32 /* the same instruction in its other encoding, so that any VNNI processor tests this path */
+#endif
 #endif
 
 #if defined(PATH_AVX512)
@@ -39,7 +45,6 @@ INLINE v16 v_dot(v16 acc, vpixel x, vweights w) { return _mm512_dpbusd_epi32(acc
 
 #elif defined(PATH_AVX2)
 #include <immintrin.h>
-#define TILE_SPAN 3
 #define TILE_SEGMENTS 1
 #define TILE_VECTORS 1
 typedef struct {
@@ -57,17 +62,19 @@ INLINE __m256i four_bytes(const uint8_t *p) {
     memcpy(&four, p, 4);
     return _mm256_set1_epi32(four);
 }
-#if defined(__AVXVNNI__)
+#if defined(DOT_256)
 #define PATH_NAME "avx-vnni"
+#define TILE_SPAN 6
 typedef v16 vweights;
 typedef __m256i vpixel;
 INLINE vweights v_weights(const int8_t *p) { return v_load((const int32_t *)(const void *)p); }
 INLINE vpixel v_pixel(const uint8_t *p) { return four_bytes(p); }
 INLINE v16 v_dot(v16 acc, vpixel x, vweights w) {
-    return (v16){_mm256_dpbusd_avx_epi32(acc.low, x, w.low), _mm256_dpbusd_avx_epi32(acc.high, x, w.high)};
+    return (v16){DOT_256(acc.low, x, w.low), DOT_256(acc.high, x, w.high)};
 }
 #else
 #define PATH_NAME "avx2"
+#define TILE_SPAN 4
 typedef struct {
     v16 even, odd; /* bytes 0 and 2, and bytes 1 and 3, of every lane as int16 */
 } vweights;
@@ -95,34 +102,39 @@ INLINE v16 v_dot(v16 acc, vpixel x, vweights w) {
 
 #else
 #define PATH_NAME "plain"
-#define TILE_SPAN 2
+#define TILE_SPAN 4
 #define TILE_SEGMENTS 1
 #define TILE_VECTORS 1
+#define LANES_TOGETHER 1 /* weights are [4][16], not [16][4] */
+/* Vectors of the compiler: it makes them of whatever the processor has. */
+typedef int32_t v16 __attribute__((vector_size(4 * LANES)));
+typedef int16_t half16 __attribute__((vector_size(2 * LANES)));
+typedef int8_t byte16 __attribute__((vector_size(LANES)));
 typedef struct {
-    int32_t lane[LANES];
-} v16;
-typedef struct {
-    int8_t byte[4 * LANES];
+    half16 of[4];
 } vweights;
-typedef struct {
-    int32_t byte[4];
-} vpixel;
+typedef const uint8_t *vpixel;
 INLINE v16 v_load(const int32_t *p) {
     v16 v;
-    memcpy(v.lane, p, sizeof v.lane);
+    memcpy(&v, p, sizeof v);
     return v;
 }
-INLINE void v_store(int32_t *p, v16 v) { memcpy(p, v.lane, sizeof v.lane); }
+INLINE void v_store(int32_t *p, v16 v) { memcpy(p, &v, sizeof v); }
 INLINE vweights v_weights(const int8_t *p) {
     vweights w;
-    memcpy(w.byte, p, sizeof w.byte);
+    for (int b = 0; b < 4; b++) {
+        byte16 bytes;
+        memcpy(&bytes, p + b * LANES, sizeof bytes);
+        w.of[b] = __builtin_convertvector(bytes, half16);
+    }
     return w;
 }
-INLINE vpixel v_pixel(const uint8_t *p) { return (vpixel){{p[0], p[1], p[2], p[3]}}; }
+INLINE vpixel v_pixel(const uint8_t *p) { return p; }
 INLINE v16 v_dot(v16 acc, vpixel x, vweights w) {
-    for (int j = 0; j < LANES; j++)
-        acc.lane[j] += x.byte[0] * w.byte[4 * j] + x.byte[1] * w.byte[4 * j + 1] + x.byte[2] * w.byte[4 * j + 2] +
-                       x.byte[3] * w.byte[4 * j + 3];
+    for (int b = 0; b < 4; b++) acc += __builtin_convertvector(w.of[b] * (int16_t)x[b], v16); /* 255 · -128 is an int16 */
     return acc;
 }
+#endif
+#ifndef LANES_TOGETHER
+#define LANES_TOGETHER 0
 #endif

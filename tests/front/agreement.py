@@ -6,16 +6,12 @@ import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason='torch is not installed: pip install "arithmos[torch]"')
-
-from arithmos.front.trace import trace  # noqa: E402
-from arithmos.ir.check import problems_of  # noqa: E402
-from arithmos.ir.graph import Graph  # noqa: E402
-from arithmos.ir.interpret import evaluate  # noqa: E402
-
-Agree = Callable[..., Graph]
+from arithmos.front.trace import trace
+from arithmos.ir.check import problems_of
+from arithmos.ir.graph import Graph
+from arithmos.ir.interpret import evaluate
 
 
 def results(model: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> list[np.ndarray]:
@@ -33,7 +29,9 @@ def relative(got: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(got - expected).max(initial=0) / max(np.abs(expected).max(initial=0), 1e-30))
 
 
-def compare(model: torch.nn.Module, graph: Graph, inputs: Sequence[torch.Tensor], dtype: type, tolerance: float) -> None:
+def compare(
+    model: torch.nn.Module, graph: Graph, inputs: Sequence[torch.Tensor], dtype: type, tolerance: float
+) -> None:
     """Every output of the graph against the module's, in one precision."""
     kind = torch.float64 if dtype is np.float64 else torch.float32
     model = copy.deepcopy(model).to(kind)
@@ -47,7 +45,7 @@ def compare(model: torch.nn.Module, graph: Graph, inputs: Sequence[torch.Tensor]
         assert error <= tolerance, f"output {i} ({name}): relative error {error:.2e} in {dtype.__name__}"
 
 
-def check_agreement(
+def agree(
     model: torch.nn.Module,
     *example: torch.Tensor,
     make: Callable[[int], Sequence[torch.Tensor]] | None = None,
@@ -73,9 +71,3 @@ def check_agreement(
         compare(model, graph, inputs, np.float64, 1e-10)
         compare(model, graph, inputs, np.float32, 1e-4)
     return graph
-
-
-@pytest.fixture(scope="session")
-def agree() -> Agree:
-    """check_agreement."""
-    return check_agreement

@@ -1,0 +1,127 @@
+"""From a subject and samples to a bundle with everything that was measured on the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import arithmos
+from arithmos.cli.progress import Steps
+from arithmos.cli.samples import Samples, first
+from arithmos.cli.subject import Subject, digest_of, float_function
+from arithmos.errors import UsageError, VerificationError
+from arithmos.ir.border import admit
+from arithmos.ir.codec import save
+from arithmos.ir.graph import Graph
+from arithmos.lower.calibrate import calibrate
+from arithmos.lower.quantize import quantize
+from arithmos.lower.recipe import Recipe, as_toml
+from arithmos.report.accuracy import measure
+from arithmos.report.environment import environment
+from arithmos.report.facts import facts
+from arithmos.report.quantization_error import compare_layers, reference
+from arithmos.targets.run import named_inputs, run
+
+N_COMPARED = 8
+"""Calibration samples on which every layer is compared with float."""
+
+GOLDEN_ELEMENTS = 1 << 20
+"""A second golden sample is stored only where one has fewer values than this: bundles stay small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An integer network, the float graph it came from, its recipe, what was measured, and its golden inputs."""
+
+    graph: Graph
+    net: Graph
+    recipe: Recipe
+    facts: dict[str, Any]
+    golden: dict[str, np.ndarray]
+
+
+def make(subject: Subject, samples: Samples, recipe: Recipe, steps: Steps, *, seed: int) -> Made:
+    """Trace, calibrate, quantize, measure the accuracy where there are labels, compare every layer with float."""
+    with steps.step("trace"):
+        graph = arithmos.trace(subject.network, subject.example)
+    with steps.step("calibrate", total=len(samples.calibration)) as watch:
+        stats = calibrate(graph, watch(samples.calibration))
+    with steps.step("quantize"):
+        net = quantize(graph, stats, recipe)
+    with steps.step("measure accuracy"):
+
+        def integers(images: np.ndarray) -> np.ndarray:
+            return np.asarray(run(net, images, target="engine"))
+
+        classifies = len(net.outputs) == 1 and len(net.values[net.outputs[0]].shape) == 2
+        accuracy = measure(float_function(subject, graph), integers, samples.labelled) if classifies else None
+    with steps.step("compare layers"):
+        compared = named_inputs(graph, first(samples.calibration, N_COMPARED))
+        layers = compare_layers(reference(graph, recipe), net, compared, target="engine")
+    small = sum(abs(math.prod(net.values[n.output].shape)) for n in net.nodes) < GOLDEN_ELEMENTS
+    golden = admit(net, {name: array[: 1 + small] for name, array in compared.items()})
+    measured = facts(
+        net,
+        name=subject.name,
+        origin=_origin(subject, samples, recipe, seed),
+        environment=environment(),
+        layers=layers,
+        accuracy=accuracy,
+        steps=steps.facts(),
+        preparation=subject.preparation,
+    )
+    return Made(graph, net, recipe, measured, golden)
+
+
+def check_loss(made: Made, max_loss: float | None) -> None:
+    """Raise VerificationError where the integer network loses more percentage points of accuracy than max_loss."""
+    if max_loss is None:
+        return
+    if "accuracy" not in made.facts:
+        raise UsageError(
+            "the loss of accuracy is not known",
+            why="there are no labelled images, or the network is no classifier",
+            fix="give --data-dir and --evaluate, or leave --max-loss out",
+        )
+    points = made.facts["accuracy"]["difference_points"]
+    if -points > max_loss:
+        raise VerificationError(
+            f"the integer network loses {-points:.2f} points of accuracy",
+            why=f"--max-loss allows {max_loss:g}; nothing was written\n{summary(made)}",
+            fix="give more bits, more samples, another observer, or --corrections equalize --corrections bias",
+        )
+
+
+def save_bundle(made: Made, folder: Path) -> None:
+    """Write the bundle into an empty folder: graph, tensors, recipe, golden values, report."""
+    save(made.net, folder, golden=made.golden, recipe=as_toml(made.recipe), report=made.facts, force=True)
+
+
+def summary(made: Made) -> str:
+    """A few lines for people: accuracy, cost, where the largest loss is."""
+    cost, lines = made.facts["cost"], []
+    if "accuracy" in made.facts:
+        a = made.facts["accuracy"]
+        lines += [
+            f"{kind:<8} {a[kind]['correct']:,} of {a[kind]['total']:,} right, {a[kind]['percent']:.2f} %"
+            for kind in ("float", "integer")
+        ]
+        lines[-1] += f" ({a['difference_points']:+.2f} points)"
+    lines.append(
+        f"network  {len(made.net.nodes)} nodes, {cost['macs']:,} MACs, {cost['parameters']:,} parameters, "
+        f"{cost['constant_bytes']:,} bytes, widest value {cost['widest_bits']} bits"
+    )
+    known = [(layer["sqnr_db"], layer["name"]) for layer in made.facts["layers"] if layer["sqnr_db"] is not None]
+    if known:
+        lines.append(f"noisiest {min(known)[1]}: {min(known)[0]:.1f} dB signal to noise")
+    return "\n".join(lines)
+
+
+def _origin(subject: Subject, samples: Samples, recipe: Recipe, seed: int) -> dict[str, Any]:
+    weights = {"weights": subject.weights.name, "weights_sha256": digest_of(subject.weights)} if subject.weights else {}
+    bits = f"{recipe.weight_bits}-bit weights, {recipe.activation_bits}-bit activations"
+    return {"model": subject.name, "bits": bits, **weights, **samples.origin, "seed": seed}

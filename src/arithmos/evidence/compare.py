@@ -1,0 +1,95 @@
+"""Two runs of one network, value by value: where they first differ, and how much of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from arithmos.errors import UsageError
+from arithmos.ir.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first element in which two runs differ. Where the shapes differ, they stand for the numbers, index is ()."""
+
+    value: str
+    index: tuple[int, ...]
+    expected: int | tuple[int, ...]
+    actual: int | tuple[int, ...]
+    source: str = ""
+
+    def __str__(self) -> str:
+        if isinstance(self.expected, tuple):
+            what = f"{self.value}: expected the shape {self.expected}, got {self.actual}"
+        else:
+            place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
+            what = f"{self.value}{place}: expected {self.expected}, got {self.actual}"
+        return f"{what}, at {self.source}" if self.source else what
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How much was compared, how much of it differs, and the first difference in graph order."""
+
+    values: int
+    elements: int
+    different_values: int
+    different_elements: int
+    first: Difference | None
+
+
+def compare(graph: Graph, expected: Mapping[str, np.ndarray], actual: Mapping[str, np.ndarray]) -> Comparison:
+    """Every value that both runs show, in graph order, element by element, by ==.
+
+    The order is that of the network: inputs, then nodes; the first difference is where an error arises, not one of
+    those it causes. Arrays of different shapes differ as a whole.
+    """
+    shared = [name for name in named_values(graph) if name in expected and name in actual]
+    elements = n_values = n_elements = 0
+    first: Difference | None = None
+    for name in shared:
+        found, count = difference(graph, name, expected[name], actual[name])
+        elements += expected[name].size
+        if found is not None:
+            n_values, n_elements, first = n_values + 1, n_elements + count, first or found
+    return Comparison(len(shared), elements, n_values, n_elements, first)
+
+
+def difference(graph: Graph, name: str, expected: np.ndarray, actual: np.ndarray) -> tuple[Difference | None, int]:
+    """The first difference of one value in row-major order, and how many elements differ."""
+    source = str(graph.values[name].source)
+    if expected.shape != actual.shape:
+        return Difference(name, (), expected.shape, actual.shape, source), max(expected.size, actual.size)
+    wrong = np.asarray(expected != actual)
+    if not wrong.any():
+        return None, 0
+    index = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
+    return Difference(name, index, int(expected[index]), int(actual[index]), source), int(wrong.sum())
+
+
+def require_integers(graph: Graph, purpose: str) -> None:
+    """Raise UsageError for a float graph: floats depend on the order of a sum and are not compared by ==."""
+    if graph.op_set != "int":
+        raise UsageError(
+            f"only an integer graph can be {purpose}",
+            why="this is a float graph, and floats depend on the order of a sum",
+            fix="call ar.quantize first",
+        )
+
+
+def named_values(graph: Graph) -> list[str]:
+    """Every input and every computed value, in graph order; constants that are outputs come last."""
+    names = [*graph.inputs, *(node.output for node in graph.nodes)]
+    return names + [name for name in dict.fromkeys(graph.outputs) if name in graph.constants]
+
+
+def in_corpus(graph: Graph, found: Difference, samples_before: int) -> Difference:
+    """The difference with its index counted from the first sample of a corpus instead of the first of its batch."""
+    shape = graph.values[found.value].shape
+    if not found.index:
+        return found
+    moved = (i - extent * samples_before if extent < 0 else i for i, extent in zip(found.index, shape, strict=True))
+    return replace(found, index=tuple(moved))

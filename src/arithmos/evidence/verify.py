@@ -1,0 +1,209 @@
+"""Verify: every value of every runner against the interpreter, by ==, on inputs chosen to make them differ."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from arithmos.errors import MissingTool, UnsupportedNetwork
+from arithmos.evidence.compare import Comparison, Difference, compare, in_corpus, named_values, require_integers
+from arithmos.evidence.corpus import BATCH_BYTES, Samples, batches, corpus
+from arithmos.evidence.ties import count_ties
+from arithmos.ir.border import admit
+from arithmos.ir.graph import Graph
+from arithmos.ir.interpret import evaluate
+from arithmos.targets.run import named_inputs
+from arithmos.targets.target import Runner, find, preflight
+
+RunPath = Literal["every value", "outputs"]
+PATHS: tuple[RunPath, ...] = ("every value", "outputs")
+"""A runner that shows every value takes other code than one that only has to give the outputs: both are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was compared on one path of one target. `skipped` says why nothing was; then all counts are 0."""
+
+    target: str
+    path: RunPath
+    values: int = 0
+    of_values: int = 0
+    elements: int = 0
+    samples: int = 0
+    wall_s: float = 0.0
+    different_elements: int = 0
+    first: Difference | None = None
+    skipped: str = ""
+
+    @property
+    def result(self) -> str:
+        """`equal`, `different` or `skipped`."""
+        return "skipped" if self.skipped else "different" if self.first else "equal"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The outcome of a verification; as text, a table.
+
+    ok: something was compared and nothing of it differs. Targets that could not run are in `skipped` and in the table,
+    and are no part of `ok`: whoever needs them asks for both.
+    """
+
+    rows: tuple[Row, ...]
+    samples: dict[str, int]
+    ties: int
+    """Roundings that were exact ties in the interpreter's run."""
+    interpreter_s: float
+    order: dict[str, int] = field(repr=False)
+    """Position of each value in graph order."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether at least one target was compared, and none differs anywhere."""
+        return any(not row.skipped for row in self.rows) and not any(row.first for row in self.rows)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Targets that were not compared."""
+        return tuple(dict.fromkeys(row.target for row in self.rows if row.skipped))
+
+    @property
+    def first_difference(self) -> Difference | None:
+        """The difference that comes first in the network, over all targets and samples."""
+        found = [row.first for row in self.rows if row.first]
+        return min(found, key=lambda d: self.order[d.value], default=None)
+
+    def __str__(self) -> str:
+        header = ("target", "path", "values", "elements", "samples", "seconds", "result")
+        table = [header, *(_cells(row) for row in self.rows)]
+        widths = [max(len(line[i]) for line in table) for i in range(len(header))]
+        lines = [_aligned(line, widths) for line in table]
+        lines += [f"{row.target}, {row.path}: {row.first}" for row in self.rows if row.first]
+        lines += [f"{name} was not compared: {why}" for name, why in _reasons(self.rows).items()]
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.samples.items())
+        lines.append(f"samples: {kinds}; {self.ties:,} roundings were exact ties")
+        return "\n".join(lines)
+
+
+def verify(
+    graph: Graph,
+    inputs: Any = None,
+    targets: Sequence[str] = ("engine", "onnx", "c"),
+    *,
+    uniform: int = 32,
+    corners: int = 16,
+    ties: int = 16,
+    seed: int = 0,
+    batch_bytes: int = BATCH_BYTES,
+) -> Check:
+    """Run the network on inputs, random integers, corners and rounding ties, everywhere; compare every value with ==.
+
+    inputs: as ar.run takes them (images or integers), or None. Memory: the values of one batch, batch_bytes for the
+    interpreter's and less for each runner's. Raises UsageError for a float graph, an unknown target, or inputs that do
+    not fit. A target that lacks a tool or an op is a row with the reason.
+    """
+    require_integers(graph, "verified")
+    given = None if inputs is None else admit(graph, named_inputs(graph, inputs))
+    samples = corpus(graph, given, uniform=uniform, corners=corners, ties=ties, seed=seed)
+    return against(graph, reference_runs(graph, samples, batch_bytes), targets)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A batch and every value that the interpreter computes from it."""
+
+    kind: str
+    n: int
+    inputs: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray]
+    wall_s: float
+
+
+def reference_runs(graph: Graph, samples: Iterable[Samples], batch_bytes: int = BATCH_BYTES) -> Iterator[Run]:
+    """The interpreter's run of every batch, made when it is asked for."""
+    for part in samples:
+        for n, batch in batches(graph, part, batch_bytes):
+            clock = time.perf_counter()
+            expected = evaluate(graph, batch, every=True)
+            yield Run(part.kind, n, batch, expected, time.perf_counter() - clock)
+
+
+def against(executed: Graph, runs: Iterable[Run], targets: Sequence[str]) -> Check:
+    """The targets run `executed`: the graph that the interpreter ran, or a mutant of it, which must be noticed."""
+    order = {name: i for i, name in enumerate(named_values(executed))}
+    started = [pair for name in targets for pair in _started(executed, name)]
+    rows, runners = [row for row, _ in started], [runner for _, runner in started]
+    counts: dict[str, int] = {}
+    before = n_ties = 0
+    interpreter_s = 0.0
+    for run in runs:
+        n_ties += sum(count_ties(executed, run.expected).values())
+        for i, runner in enumerate(runners):
+            if runner is not None:
+                found, wall_s = _compared(executed, rows[i].target, runner, run)
+                here = None if found.first is None else in_corpus(executed, found.first, before)
+                rows[i] = _added(rows[i], found, here, run.n, wall_s, order)
+        before += run.n
+        counts[run.kind] = counts.get(run.kind, 0) + run.n
+        interpreter_s += run.wall_s
+    return Check(tuple(rows), counts, n_ties, interpreter_s, order)
+
+
+def _started(graph: Graph, target: str) -> list[tuple[Row, Runner | None]]:
+    """Each path of a target with its runner; without one, and with the reason, where the target cannot run."""
+    found = find(target)
+    try:
+        preflight(graph, found)
+        runners = [found.prepare(graph, path == "every value") for path in PATHS]
+    except (MissingTool, UnsupportedNetwork) as error:
+        why = f"{error.why}: {error.fix}" if isinstance(error, MissingTool) else error.why
+        return [(Row(target, path, skipped=why), None) for path in PATHS]
+    every, outputs = named_values(graph), dict.fromkeys(graph.outputs)
+    rows = [Row(target, path, of_values=len(every if path == "every value" else outputs)) for path in PATHS]
+    return list(zip(rows, runners, strict=True))
+
+
+def _compared(graph: Graph, target: str, runner: Runner, run: Run) -> tuple[Comparison, float]:
+    clock = time.perf_counter()
+    actual = runner(run.inputs)
+    wall_s = time.perf_counter() - clock
+    unknown = [name for name in actual if name not in run.expected]
+    missing = [name for name in graph.outputs if name not in actual]
+    assert not unknown and not missing, f"'{target}' shows the unknown values {unknown}, lacks the outputs {missing}"
+    return compare(graph, run.expected, actual), wall_s
+
+
+def _added(row: Row, found: Comparison, here: Difference | None, n: int, wall_s: float, order: dict[str, int]) -> Row:
+    first = min((d for d in (row.first, here) if d), key=lambda d: order[d.value], default=None)
+    return replace(
+        row,
+        values=found.values,
+        elements=row.elements + found.elements,
+        samples=row.samples + n,
+        wall_s=row.wall_s + wall_s,
+        different_elements=row.different_elements + found.different_elements,
+        first=first,
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    if row.skipped:
+        return (row.target, row.path, "", "", "", "", "skipped")
+    result = row.result if row.first is None else f"{row.different_elements:,} elements differ"
+    counts = (f"{row.values}/{row.of_values}", f"{row.elements:,}", f"{row.samples:,}")
+    return (row.target, row.path, *counts, f"{row.wall_s:.2f}", result)
+
+
+def _aligned(cells: tuple[str, ...], widths: list[int]) -> str:
+    left = (0, 1, 6)
+    return "  ".join(
+        cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+    ).rstrip()
+
+
+def _reasons(rows: Iterable[Row]) -> dict[str, str]:
+    return {row.target: row.skipped for row in rows if row.skipped}

@@ -1,0 +1,118 @@
+"""verify and dump: agreement is exit code 0, a difference is exit code 1 with both numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from arithmos.ir.graph import Graph
+from arithmos.targets.run import run
+
+TARGETS = ("--targets", "engine,interpreter")
+
+
+def test_runners_agree(arithmos: Any, bundle: Path, images: Path) -> None:
+    result = arithmos("verify", bundle, "--input", images, *TARGETS, "--samples", "3")
+    assert result.exit_code == 0, result.stderr
+    assert "samples: 3 given, 3 uniform, 3 corners, 3 ties" in result.stdout
+    assert "golden values: " in result.stdout and "elements equal" in result.stdout
+
+
+def test_the_json_says_what_was_compared(arithmos: Any, bundle: Path) -> None:
+    document = json.loads(arithmos("verify", bundle, *TARGETS, "--samples", "2", "--mutate", "--json").stdout)
+    assert document["ok"] is True
+    assert document["n_compared"] == document["n_equal"] > 0
+    assert document["golden"]["n_compared"] == document["golden"]["n_equal"] > 0
+    assert [row["target"] for row in document["rows"]] == ["engine", "engine", "interpreter", "interpreter"]
+    assert document["mutations"]["ok"] is True and document["mutations"]["n_caught"] > 0
+
+
+def test_the_page_shows_a_verification(arithmos: Any, bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason='pip install "arithmos[report]"')
+    found = tmp_path / "found.json"
+    found.write_text(arithmos("verify", bundle, *TARGETS, "--samples", "1", "--json").stdout)
+    assert arithmos("report", bundle, "--verification", found, "-o", tmp_path / "page").exit_code == 0
+    assert 'id="verification"' in (tmp_path / "page" / "index.html").read_text()
+    found.write_text("{}")
+    refused = arithmos("report", bundle, "--verification", found, "-o", tmp_path / "other")
+    assert refused.exit_code == 2 and "not the result of a verification" in refused.stderr
+
+
+def test_a_golden_value_that_is_not_true_ends_with_1(arithmos: Any, net: Graph, bundle: Path) -> None:
+    golden = bundle / "golden.safetensors"
+    values = {name: array.copy() for name, array in load_file(golden).items()}
+    true = int(values["relu"][0, 1, 2, 3])
+    values["relu"][0, 1, 2, 3] = true ^ 1
+    save_file(values, golden)
+    result = arithmos("verify", bundle, *TARGETS, "--samples", "1")
+    assert result.exit_code == 1
+    assert f"relu[0, 1, 2, 3]: expected {true}, got {true ^ 1}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_bad_arguments_are_refused(arithmos: Any, bundle: Path, tmp_path: Path) -> None:
+    for arguments, said in [
+        (("--targets", "engine,onx"), "did you mean 'onnx'?"),
+        (("--data-dir", tmp_path), "does not say which data set it is for"),
+        (("--samples", "-1"), "--samples"),
+    ]:
+        result = arithmos("verify", bundle, *arguments)
+        assert result.exit_code == 2
+        assert said in result.stderr
+
+
+def test_a_dump_holds_every_value_and_verifies_itself(
+    arithmos: Any, net: Graph, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "dump"
+    result = arithmos("dump", bundle, "--input", images, "--witness", "-o", out)
+    assert result.exit_code == 0, result.stderr
+    stored = load_file(out / "values.safetensors")
+    for name, array in run(net, np.load(images), every=True).items():
+        assert np.array_equal(stored[name], array)
+    checked = arithmos("verify", out)
+    assert checked.exit_code == 0
+    assert checked.stdout.startswith("consistent: ")
+
+
+def test_a_dump_with_one_flipped_bit_ends_with_1(arithmos: Any, bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dump"
+    assert arithmos("dump", bundle, "-o", out).exit_code == 0
+    file = out / "values.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    result = arithmos("verify", out, "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["ok"] is False and document["problems"]
+    assert "the dump is not one inference of its network" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["npz", "hex", "c"])
+def test_dumps_come_in_open_formats(arithmos: Any, bundle: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "dump"
+    document = json.loads(arithmos("dump", bundle, "--format", form, "--values", "conv1*", "-o", out, "--json").stdout)
+    assert document["format"] == form and document["samples"] == 1
+    assert arithmos("verify", out).exit_code == 0
+
+
+def test_the_plan_of_a_dump_writes_nothing(arithmos: Any, bundle: Path, images: Path, tmp_path: Path) -> None:
+    planned = json.loads(
+        arithmos("dump", bundle, "--input", images, "-o", tmp_path / "d", "--dry-run", "--json").stdout
+    )
+    assert not (tmp_path / "d").exists()
+    arithmos("dump", bundle, "--input", images, "-o", tmp_path / "d")
+    assert planned["bytes"] == sum(array.nbytes for array in load_file(tmp_path / "d" / "values.safetensors").values())
+
+
+def test_a_glob_without_a_match_is_refused(arithmos: Any, bundle: Path, tmp_path: Path) -> None:
+    result = arithmos("dump", bundle, "--values", "layer9.*", "-o", tmp_path / "d")
+    assert result.exit_code == 2
+    assert "no value matches 'layer9.*'" in result.stderr
+    assert not (tmp_path / "d").exists()
