@@ -20,6 +20,7 @@ from arithmos.ir.border import admit
 from arithmos.ir.graph import Graph
 from arithmos.models.registry import build, entry
 from arithmos.targets.engine import prepare, stream
+from arithmos.targets.engine.library import instructions, kernels
 from record import record
 
 NETWORKS = {"resnet20": 64, "resnet18": 4}
@@ -105,7 +106,7 @@ def every_value(net: Graph, inputs: dict[str, np.ndarray]) -> float:
 def main(quick: bool = False) -> dict[str, Any]:
     """ResNet-20 at batch 64 and ResNet-18 at 224x224 and batch 4, random weights, one and two threads."""
     rounds = 3 if quick else 15
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = {"instructions": instructions(kernels())}
     for name in ("resnet20",) if quick else NETWORKS:
         _, net, images = network(name, NETWORKS[name])
         figures[name] = {"exact": is_exact(net, images[:1])}

@@ -34,7 +34,7 @@ def machine() -> dict[str, Any]:
     versions = {}
     for package in ("numpy", "torch", "onnxruntime"):
         try:
-            versions[package] = version(package)
+            versions[package] = version(package).partition("+")[0]
         except PackageNotFoundError:
             continue
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -342,7 +342,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+QUICK = {"resnet", "pre-activation", "unet", "shared", "vit"}
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS])
 def test_a_network_computes_what_torch_computes(name: str) -> None:
     torch.manual_seed(0)
     make, example = NETWORKS[name]
@@ -387,6 +390,7 @@ class Attention(nn.Module):
         return self.attention(x, x, x, key_padding_mask=padding)
 
 
+@pytest.mark.slow
 def test_multi_head_attention_returns_its_weights() -> None:
     torch.manual_seed(0)
 
@@ -408,6 +412,7 @@ class Decoder(nn.Module):
         return self.layer(x, memory, tgt_mask=mask)
 
 
+@pytest.mark.slow
 def test_a_decoder_masks_the_future() -> None:
     torch.manual_seed(0)
     graph = agree(Decoder(), images(5, 8), images(3, 8))

@@ -175,6 +175,20 @@ def test_a_fixed_batch_stays_fixed_and_is_said(caplog) -> None:
     assert trace(model, torch.ones(1, 4)).values["x"].shape == (1, 4)
 
 
+class Wrapper(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Tensor, **options: Tensor) -> Tensor:
+        return self.model(*args, **options)
+
+
+def test_a_wrapper_of_any_arguments_traces() -> None:
+    assert trace(Wrapper(small()).eval(), torch.ones(2, 4)).values["args_0"].shape == (-1, 4)
+    assert trace(Wrapper(small()).eval(), {"input": torch.ones(2, 4)}).values["input"].shape == (-1, 4)
+
+
 class Flags(nn.Module):
     def forward(self, x: Tensor, double: bool, scale: float | None = None) -> Tensor:
         return x * 2 if double else x + (scale or 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -95,6 +96,17 @@ def test_an_existing_directory_needs_force(bundle: Path) -> None:
     assert contents(bundle) == before
     save(factories.pools(), bundle, force=True)
     assert digest(load(bundle)) == digest(factories.pools())
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError) as caught:
+        save(tiny(), tmp_path / "deep" / "net")
+    assert "no space left on device; nothing was left behind" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_digest_does_not_depend_on_the_order_of_dictionaries() -> None:

@@ -35,6 +35,18 @@ def test_values_are_freed_after_their_last_reader() -> None:
     assert len(seen) == 31 and most <= 3  # the input and the output of a node, and the one the loop still holds
 
 
+def test_a_value_that_nobody_reads_is_freed_at_once() -> None:
+    b = Builder("int")
+    x = b.input("x", (-1, 4), signed(8))
+    for i in range(9):
+        b.add("add", x, x, name=f"unread{i}")
+    seen = []
+    for _, array in interpret(b.graph(x), {"x": np.zeros((2, 4), np.int8)}):
+        seen.append(weakref.ref(array))
+        del array
+        assert sum(ref() is not None for ref in seen) <= 2
+
+
 def test_a_value_lives_as_long_as_somebody_reads_it() -> None:
     b = Builder("int")
     x = b.input("x", (-1, 4), signed(8))

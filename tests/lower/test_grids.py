@@ -56,6 +56,16 @@ def test_bits_by_recipe_override_and_edge() -> None:
     assert grids["mean"].range == Interval(0, 127), "the last layer reads it"
 
 
+def test_observers_choose_the_reach_and_may_differ_between_nodes() -> None:
+    overrides = {"layer1.*": {"activation_observer": "mse"}, "layer1.relu2": {"activation_observer": "percentile:90"}}
+    plain = assign_grids(GRAPH, STATS, Recipe(activation_bits=4))
+    minmax = assign_grids(GRAPH, STATS, Recipe(activation_bits=4, activation_observer="minmax"))
+    mixed = assign_grids(GRAPH, STATS, Recipe(activation_bits=4, activation_observer="minmax", overrides=overrides))
+    assert plain["layer1.relu1"].step < minmax["layer1.relu1"].step, "auto at 4 bits is a percentile"
+    assert mixed["layer1.relu1"].step < minmax["layer1.relu1"].step
+    assert mixed["relu"] == minmax["relu"] and mixed["x"] == minmax["x"]
+
+
 def test_power_of_two_steps() -> None:
     for grid in assign_grids(GRAPH, STATS, Recipe(scales="power_of_two")).values():
         assert np.frexp(grid.step)[0] == 0.5

@@ -276,6 +276,18 @@ def test_weight_scales() -> None:
     )
 
 
+def test_weight_observers() -> None:
+    graph, stats = trained()
+    scales = {}
+    for observer in ("minmax", "mse", "percentile:80"):
+        net = quantize(graph, stats, Recipe(weight_bits=4, weight_observer=observer))
+        scale = net.values["layer1.conv1.weight"].scale
+        assert scale is not None
+        scales[observer] = as_float(scale)
+    assert np.all(scales["mse"] <= scales["minmax"]) and np.any(scales["mse"] < scales["minmax"])
+    assert np.all(scales["percentile:80"] < scales["minmax"])
+
+
 def mean_shift(graph: Graph, net: Graph) -> float:
     """How far the mean of the logits moves, over their spread."""
     value = net.values[net.outputs[0]]
@@ -339,6 +351,22 @@ def test_equalisation_keeps_the_function_and_the_stats_follow() -> None:
     assert np.allclose(one, two, rtol=1e-4, atol=1e-5)
     coarse = Recipe(weight_bits=5, weight_scale="tensor", corrections=("equalize", "bias"))
     assert relative_error(graph, quantize(graph, stats, coarse)) < 0.15
+
+
+def test_equalised_layers_get_statistics_of_their_own() -> None:
+    """Channels of very different sizes: one weight scale for all, and old activation ranges, would ruin them."""
+    rng = np.random.default_rng(6)
+    plain = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    size = 10.0 ** rng.uniform(-2, 2, 8)
+    b = Builder("float")
+    one = b.constant("one", rng.normal(size=(8, 3, 3, 3)) * size.reshape(8, 1, 1, 1))
+    two = b.constant("two", rng.normal(size=(4, 8, 3, 3)) / size.reshape(1, 8, 1, 1))
+    hidden = b.add("relu", b.add("conv", b.input("x", (-1, 3, 12, 12)), one, name="first", **plain), name="hidden")
+    graph = b.graph(b.add("conv", hidden, two, name="second", **plain))
+    stats = calibrate(graph, [CALIBRATION])
+    recipe = Recipe(weight_scale="tensor")
+    assert relative_error(graph, quantize(graph, stats, recipe)) > 0.1
+    assert relative_error(graph, quantize(graph, stats, dataclasses.replace(recipe, corrections=("equalize",)))) < 0.02
 
 
 def test_tables_on_the_way() -> None:

@@ -107,6 +107,7 @@ NETWORKS: dict[str, Maker] = {
         stride=(2,),
         padding=((0, 0),),
     ),
+    "max_pool.offset": lambda b, x: b.add("max_pool", b.add("add", x, weight(b, 6, low=-3, high=3)), **WINDOW),
     "max_pool.negative": lambda b, x: b.add("max_pool", b.add("mul", x, b.constant("c", np.float32(-2.0))), **WINDOW),
     "avg_pool": lambda b, x: b.add("relu", b.add("avg_pool", x, **WINDOW, **AVERAGE)),
     "avg_pool.padded": lambda b, x: b.add("avg_pool", x, **WINDOW, count_padding=True, divisor=None),
@@ -190,6 +191,14 @@ def test_every_rule_is_tried() -> None:
     tried = {node.op for make in NETWORKS.values() for node in network(make).nodes}
     assert set(RULES) - tried == {"argmax", "gather"}, "and these two have tests of their own"
     assert set(RULES) <= set(FLOAT)
+
+
+def test_accumulators_are_pooled_before_they_are_rounded() -> None:
+    b = Builder("float")
+    y = conv(b, b.input("x", (-1, 4, 6, 6)), 4, 4, 3, 3)
+    graph = b.graph(b.add("relu", b.add("max_pool", y, **WINDOW)))
+    net = quantize(graph, calibrate(graph, [data()]))
+    assert [node.op for node in net.nodes] == ["conv", "max_pool", "requantize"]
 
 
 def test_argmax_chooses_like_the_integers_do() -> None:

@@ -44,7 +44,8 @@ def command(
         return
     with shown.step(f"export to {target}"):
         export(net, target, out, force=force, **options)
-    files = {f.name: f.stat().st_size for f in sorted(out.rglob("*")) if f.is_file() and not f.name.startswith(".")}
+    written = [f for f in sorted(out.rglob("*")) if f.is_file() and not f.name.startswith(".")]
+    files = {str(f.relative_to(out)): f.stat().st_size for f in written}
     text = "\n".join(f"wrote {out / name} ({size:,} bytes)" for name, size in files.items())
     answer({"target": target, "folder": str(out), "files": files}, text, as_json=as_json)
 

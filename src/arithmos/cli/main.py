@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Never
@@ -85,7 +86,8 @@ class Verbs(click.Group):
 
     def _exit_code(self, args: Sequence[str] | None, prog_name: str, extra: dict[str, Any]) -> int:
         try:
-            result = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # of other libraries, about themselves
+                result = super().main(args, prog_name, **{**extra, "standalone_mode": False})
             return result if isinstance(result, int) else 0
         except click.ClickException as error:
             error.show()

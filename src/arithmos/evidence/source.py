@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from arithmos.ir.graph import Graph
-from arithmos.ir.interpret import interpret
-from arithmos.targets import engine
 from arithmos.targets.target import find, preflight
-
-Stream = Callable[[Graph, Mapping[str, np.ndarray]], Iterator[tuple[str, np.ndarray]]]
-"""(graph, inputs as the network takes them) -> every value in graph order, inputs first; no array changes later."""
-
-STREAMS: dict[str, Stream] = {"interpreter": interpret, "engine": engine.stream}
-"""Targets that yield a value when it is computed and forget it after its last reader."""
 
 
 def stream(graph: Graph, inputs: Mapping[str, np.ndarray], target: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -25,8 +17,8 @@ def stream(graph: Graph, inputs: Mapping[str, np.ndarray], target: str) -> Itera
     """
     found = find(target)
     preflight(graph, found)
-    if target in STREAMS:
-        yield from STREAMS[target](graph, inputs)
+    if found.stream is not None:
+        yield from found.stream(graph, inputs)
         return
     values = found.prepare(graph, True)(inputs)
     for name in (*graph.inputs, *(node.output for node in graph.nodes)):

@@ -30,7 +30,7 @@ def export(model: nn.Module, example: Example) -> ExportedProgram:
     The batch is what the first tensor has on axis 0; an input with another extent there has none. A batch of one is
     exported as two, for torch takes one as a constant. Raises UnsupportedNetwork with the user's line.
     """
-    tensors = [x for x in _flat(example) if isinstance(x, torch.Tensor) and x.dim()]
+    tensors = [x for x in flat(example) if isinstance(x, torch.Tensor) and x.dim()]
     if not tensors:
         return _attempt(model, example, dynamic=False, strict=False)
     batch = tensors[0].shape[0]
@@ -70,12 +70,15 @@ CONTROL_FLOW = "the network decides by values it computes"
 def _attempt(model: nn.Module, example: Example, *, dynamic: bool, strict: bool) -> ExportedProgram:
     """One call of torch.export, its failures explained."""
     args, kwargs = ((), example) if isinstance(example, dict) else (example, None)
-    tensors = [x for x in _flat(example) if isinstance(x, torch.Tensor) and x.dim()]
+    tensors = [x for x in flat(example) if isinstance(x, torch.Tensor) and x.dim()]
     batch = tensors[0].shape[0] if tensors else 0
-    shapes = _mapped(example, lambda x: {0: Dim.AUTO} if dynamic and _has_batch(x, batch) else None)
+    free = torch.export.ShapesCollection()  # by tensor, whatever the signature of forward
+    for tensor in tensors:
+        if dynamic and _has_batch(tensor, batch):
+            free[tensor] = {0: Dim.AUTO}
     try:
         with torch.no_grad(), _quiet():
-            return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=strict)
+            return torch.export.export(model, args, kwargs, dynamic_shapes=free if dynamic else None, strict=strict)
     except Exception as error:  # noqa: BLE001 (the module's forward runs here: anything may come)
         raise _explained(error) from None
 
@@ -136,12 +139,13 @@ def _is_dynamic(program: ExportedProgram) -> bool:
     return any(isinstance(size, torch.SymInt) and not size.node.expr.is_Integer for size in sizes)
 
 
-def _flat(x: Any) -> Iterator[Any]:
+def flat(x: Any) -> Iterator[Any]:
+    """The leaves of nested tuples, lists and dictionaries."""
     if isinstance(x, Mapping):
         x = list(x.values())
     if isinstance(x, list | tuple):
         for item in x:
-            yield from _flat(item)
+            yield from flat(item)
     else:
         yield x
 
@@ -178,7 +182,7 @@ def _written(node: Node) -> list[Node]:
     for i, argument in enumerate(schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = node.args[i] if i < len(node.args) else node.kwargs.get(argument.name)
-            written += [x for x in _flat(value) if isinstance(x, Node)]
+            written += [x for x in flat(value) if isinstance(x, Node)]
     return written
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from arithmos.errors import UnsupportedNetwork, UsageError
-from arithmos.front.program import Example, export, functional
+from arithmos.front.program import Example, export, flat, functional
 from arithmos.front.translate import translate
 from arithmos.ir.graph import Graph
 
@@ -106,7 +106,7 @@ def _arguments(model: nn.Module, example: Any) -> Example:
 
     given = example if isinstance(example, tuple | Mapping) else (example,)
     arguments: Example = tensor(dict(given) if isinstance(given, Mapping) else tuple(given), "example")
-    leaves = torch.utils._pytree.tree_leaves(arguments)
+    leaves = list(flat(arguments))
     if not problems and not any(isinstance(x, torch.Tensor) for x in leaves):
         problems.append(f"it holds no tensor, but {', '.join(type(x).__name__ for x in leaves) or 'nothing'}")
     if problems:

@@ -13,7 +13,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import GraphModule, Node
 
 from arithmos.errors import UnsupportedNetwork
-from arithmos.front.aten import DEFAULT_HINT, HINTS, ROWS, Rule
+from arithmos.front.aten import DEFAULT_HINT, HINTS, ROWS, TAKES_SIZES, Rule
 from arithmos.front.call import Call, Computed, Folded, Refusal, Translation
 from arithmos.front.origin import operation, source, value_name
 from arithmos.front.size import FOLD_BATCH, Batches, BatchSymbols, UnknownSize, at_fold_batch, symbols_of
@@ -225,7 +225,8 @@ class Walk:
 
     def _emit(self, node: Node, arguments: list[Any]) -> Any:
         rule = _rule(node)
-        if any(isinstance(a, Symbolic | Batches) for a in arguments):
+        numbers = arguments if str(node.target) in TAKES_SIZES else _leaves(arguments)
+        if any(isinstance(a, Symbolic | Batches) for a in numbers):
             raise Refusal("it computes with the batch size as a number", "use numbers that do not depend on the batch")
         metas = node.meta["val"] if isinstance(node.meta["val"], list | tuple) else [node.meta["val"]]
         tensors = [m for m in metas if isinstance(m, torch.Tensor)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from arithmos.ir.graph import Graph
-from arithmos.ir.interpret import evaluate
+from arithmos.ir.interpret import evaluate, interpret
 from arithmos.ir.ops import INT
 from arithmos.targets.target import Runner, Target
 
@@ -14,4 +14,4 @@ def _prepare(graph: Graph, every: bool) -> Runner:
     return partial(evaluate, graph, every=every)
 
 
-TARGET = Target("interpreter", "numpy, int64: the definition of correct", INT, _prepare)
+TARGET = Target("interpreter", "numpy, int64: the definition of correct", INT, _prepare, stream=interpret)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, overload
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -13,8 +13,6 @@ from arithmos.ir.border import admit, as_array
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
 from arithmos.targets.target import Runner, find, preflight
-
-_PREPARED: WeakKeyDictionary[Graph, dict[tuple[str, bool], Runner]] = WeakKeyDictionary()
 
 
 @overload
@@ -50,14 +48,12 @@ def run(
     return results[graph.outputs[0]] if len(graph.outputs) == 1 else {name: results[name] for name in graph.outputs}
 
 
+@lru_cache(maxsize=8)
 def prepared(graph: Graph, target: str, every: bool) -> Runner:
-    """The target's runner for this graph, made once and kept as long as the graph lives."""
-    runners = _PREPARED.setdefault(graph, {})
-    if (target, every) not in runners:
-        found = find(target)
-        preflight(graph, found)
-        runners[target, every] = found.prepare(graph, every)
-    return runners[target, every]
+    """The target's runner for this graph; the last eight are kept, because making one may mean compiling."""
+    found = find(target)
+    preflight(graph, found)
+    return found.prepare(graph, every)
 
 
 def named_inputs(graph: Graph, inputs: Any) -> dict[str, np.ndarray]:

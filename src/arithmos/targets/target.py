@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,6 +18,9 @@ from arithmos.ir.graph import Graph, Node
 Runner = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 """inputs (integers in the narrowest type of their range, batch first) -> {value name: integers in any integer type}."""
 
+Stream = Callable[[Graph, Mapping[str, np.ndarray]], Iterator[tuple[str, np.ndarray]]]
+"""(graph, inputs as a Runner takes them) -> every value in graph order, inputs first; no array changes later."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -26,7 +29,8 @@ class Target:
     ops: the coverage table: the ops it has. refuse(graph, node) -> why it cannot run this node, "" if it can (widths,
     ranks; the ops are checked already). prepare(graph, every) -> Runner that returns the outputs, or every value it
     can show. export(graph, folder, **options) writes files into an existing empty folder; None if there is nothing to
-    write. extra: the extra that installs what `prepare` needs, "" if nothing.
+    write. extra: the extra that installs what `prepare` needs, "" if nothing. stream yields each value when it is
+    computed and forgets it after its last reader; None where a target computes all of them first.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Target:
     export: Callable[..., None] | None = None
     refuse: Callable[[Graph, Node], str] = lambda graph, node: ""
     extra: str = ""
+    stream: Stream | None = None
 
 
 BUILT_IN = {

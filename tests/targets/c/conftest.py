@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from factories import INTEGER, conv, int8_weight, number
-from samples import INT_EXAMPLES, example_graph
 
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph
 from arithmos.ir.interval import Interval, signed, unsigned
 from arithmos.ir.ops import OP_SETS
+from factories import INTEGER, conv, int8_weight, number
+from samples import INT_EXAMPLES, example_graph
 
 
 def together(graphs: Mapping[str, Graph]) -> Graph:
@@ -109,6 +109,7 @@ def shapes() -> Graph:
     return b.graph(*outputs)
 
 
+@pytest.fixture(scope="session")
 def resnet20() -> Graph:
     """The shape of the CIFAR ResNet-20 with option-A shortcuts, as the lowering writes it, with random weights."""
     rng = np.random.default_rng(22)
@@ -131,7 +132,9 @@ def resnet20() -> Graph:
             out, name = 16 << stage, f"layer{stage + 1}.{block}"
             stride = 2 if stage and not block else 1
             inner = layer(y, f"{name}.conv1", out, channels, stride)
-            inner = b.add("requantize", inner, gains(f"{name}.mul", out, channels), shift=24, lo=0, hi=255, name=f"{name}.relu1")
+            inner = b.add(
+                "requantize", inner, gains(f"{name}.mul", out, channels), shift=24, lo=0, hi=255, name=f"{name}.relu1"
+            )
             if stride == 2:
                 size //= 2
                 y = b.add("slice", y, slices=((2, 0, 2, size), (3, 0, 2, size)), name=f"{name}.slice")
@@ -142,7 +145,9 @@ def resnet20() -> Graph:
             y = b.add("requantize", b.add("add", left, right), shift=24, lo=0, hi=255, name=f"{name}.relu2")
             channels = out
     y = b.add("sum_pool", y, kernel=(8, 8), stride=(8, 8), padding=((0, 0), (0, 0)), name="pool.sum")
-    y = b.add("reshape", b.add("requantize", y, number(b, 1 << 18), shift=24, lo=0, hi=255, name="pool"), shape=(-1, 64))
+    y = b.add(
+        "reshape", b.add("requantize", y, number(b, 1 << 18), shift=24, lo=0, hi=255, name="pool"), shape=(-1, 64)
+    )
     return b.graph(b.add("linear", y, b.constant("fc.weight", int8_weight(rng, 10, 64)), name="logits"))
 
 
@@ -150,4 +155,6 @@ def resnet20() -> Graph:
 def everything() -> Graph:
     """Every example of every op, every network of the factories, the extremes and the shapes, in one graph."""
     graphs = {f"{op}.{i}": example_graph(op, OP_SETS["int"][op].examples[i]) for op, i in INT_EXAMPLES}
-    return together({**graphs, **{name: make() for name, make in INTEGER.items()}, "extreme": extremes(), "shape": shapes()})
+    return together(
+        {**graphs, **{name: make() for name, make in INTEGER.items()}, "extreme": extremes(), "shape": shapes()}
+    )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from arithmos.errors import CompileError
 from arithmos.ir.interval import Interval, narrowest_dtype, signed, unsigned
 from arithmos.ir.ops import INT
+from arithmos.native import compile_library
+from arithmos.targets.engine import library
 from arithmos.targets.engine.library import DOUBLE, FLOAT, INT64, PATHS, kernels
 from arithmos.targets.engine.pack import PackedFinish, pack_finish
 from arithmos.targets.engine.program import Program
@@ -107,17 +112,27 @@ def load(tensor: Tensor, x: np.ndarray, external: int = 0) -> Load:
 
 
 def random_requantize(
-    rng: np.random.Generator, acc: int, channels: int, out: Interval, terms: tuple[Term, ...] = ()
-) -> Requantize:
-    """Multipliers of every size and sign whose results often fall inside the range and often on ties."""
+    rng: np.random.Generator, acc: np.ndarray, bound: int, out: Interval, terms: tuple[Tensor, ...] = ()
+) -> tuple[np.ndarray, Requantize]:
+    """Multipliers of every size and sign, such that the results spread over the whole range and a little beyond.
+
+    acc: accumulators as they will come; bound: their proven magnitude. Returns the factors of the terms, too.
+    """
+    channels = acc.shape[1]
     shift = int(rng.choice([0, 1, 8, 16, 24, 31, 40]))
-    wanted = max(1, ((out.hi - out.lo) << shift) // max(acc, 1))
-    top = max(1, min(wanted, (1 << 24) - 1))
-    multiplier = rng.integers(-top, top, channels, endpoint=True)
-    if rng.integers(2):
-        multiplier = np.full(channels, 1 << (top.bit_length() - 1))
-    constant = rng.integers(-(1 << shift), 1 << shift, channels) if rng.integers(2) else None
-    return Requantize(Interval(-acc, acc), multiplier, shift, out.lo, out.hi, terms, constant)
+    reach = (out.hi - out.lo + 1) << shift
+
+    def factors(typical: int) -> np.ndarray:
+        top = int(np.clip(reach // max(typical, 1), 1, (1 << 24) - 1))
+        found = rng.integers(-top, top, channels, endpoint=True)
+        return (
+            np.full(channels, 1 << (top.bit_length() - 1)) if rng.integers(3) == 0 else np.where(found == 0, top, found)
+        )
+
+    multiplier = factors(int(np.abs(acc).mean()))
+    of_terms = np.array([factors(2 * t.range.magnitude) for t in terms]).reshape(len(terms), channels)
+    constant = rng.integers(-reach // 8 - 1, reach // 8 + 1, channels) if rng.integers(2) else None
+    return of_terms, Requantize(Interval(-bound, bound), multiplier, shift, out.lo, out.hi, (), constant)
 
 
 RANGES = (unsigned(8), signed(8), Interval(0, 15), Interval(-7, 7), Interval(-127, 127), Interval(-5000, 70000))
@@ -147,27 +162,30 @@ def random_conv(rng: np.random.Generator) -> tuple[list[Step], list[np.ndarray],
     weight = rng.integers(-128, 127, (out, channels // groups, *kernel), endpoint=True)
     weight[rng.integers(out)] = rng.choice([-128, 127])
     bias = rng.integers(-(1 << 20), 1 << 20, out) if rng.integers(2) else None
-    acc = int(np.abs(weight).reshape(out, -1).sum(axis=1).max()) * x.range.magnitude + (1 << 20)
+    bound = int(np.abs(weight).reshape(out, -1).sum(axis=1).max()) * x.range.magnitude + (1 << 20)
     images = int(rng.integers(1, 6))
     inputs = [image(rng, x, images)]
     steps: list[Step] = [load(x, inputs[0])]
-    requantize, result = None, Interval(-acc, acc)
+    geometry = (weight, bias, stride, padding, dilation, groups)
+    raw = Tensor(out, *space, Interval(-bound, bound))
+    steps.append(Conv(x, raw, *geometry))
+    acc = numpy_steps([*steps, Store(raw, 0, "int64", pitches(raw))], inputs)[0]
+    result = RANGES[rng.integers(len(RANGES))]
+    views, extras = [], []
+    for _ in range(rng.integers(0, 3)):
+        by = tuple(int(s) for s in rng.integers(1, 3, 2))
+        extras.append(Tensor(out, space[0] * by[0], space[1] * by[1], RANGES[rng.integers(len(RANGES))]))
+        views.append((by, int(rng.integers(-min(out, 9), min(out, 9), endpoint=True))))
+        inputs.append(image(rng, extras[-1], images))
+        steps.append(load(extras[-1], inputs[-1], len(inputs) - 1))
+    factors, requantize = random_requantize(rng, acc, bound, result, tuple(extras))
     terms = []
-    if rng.integers(4):
-        result = RANGES[rng.integers(len(RANGES))]
-        for _ in range(rng.integers(0, 3)):
-            by = tuple(int(s) for s in rng.integers(1, 3, 2))
-            extra = Tensor(out, space[0] * by[0], space[1] * by[1], RANGES[rng.integers(len(RANGES))])
-            offset = int(rng.integers(-min(out, 9), min(out, 9), endpoint=True))
-            multiplier = rng.integers(-(1 << 20), 1 << 20, out)
-            multiplier[[c for c in range(out) if not 0 <= c + offset < out]] = 0
-            terms.append(Term(extra, multiplier, by, offset))
-            inputs.append(image(rng, extra, images))
-            steps.append(load(extra, inputs[-1], len(inputs) - 1))
-        requantize = random_requantize(rng, acc, out, result, tuple(terms))
+    for extra, (by, offset), factor in zip(extras, views, factors, strict=True):
+        inside = [0 <= c + offset < out for c in range(out)]
+        terms.append(Term(extra, np.where(inside, factor, 0), by, offset))
     y = Tensor(out, *space, result)
-    steps.append(Conv(x, y, weight, bias, stride, padding, dilation, groups, requantize))
-    return steps, inputs, [y]
+    steps.append(Conv(x, y, *geometry, replace(requantize, terms=tuple(terms))))
+    return steps, inputs, [raw, y]
 
 
 @pytest.mark.parametrize(("path", "seed"), [(p, s) for p in PATHS for s in range(80 if p == "native" else 30)])
@@ -256,8 +274,11 @@ def test_pooling_join_and_table(path: str, seed: int) -> None:
     window = (kernel, stride, padding)
     data = image(rng, x, int(rng.integers(1, 5)))
     joined = Tensor(channels, *space, RANGES[rng.integers(5)])
-    terms = (Term(maximum, rng.integers(-50, 50, channels)), Term(total, np.array(3)))
-    requantize = random_requantize(rng, 1 << 20, channels, joined.range, terms)
+    sums = numpy_steps(
+        [load(x, data), Pool("sum", x, total, *window), Store(total, 0, "int64", pitches(total))], [data]
+    )[0]
+    factors, requantize = random_requantize(rng, sums, 1 << 20, joined.range, (maximum, total))
+    requantize = replace(requantize, terms=(Term(maximum, factors[0]), Term(total, factors[1])))
     steps: list[Step] = [load(x, data), Pool("max", x, maximum, *window), Pool("sum", x, total, *window)]
     steps.append(Join(total if rng.integers(2) else None, joined, requantize))
     result = Tensor(channels, *space, RANGES[rng.integers(5)])
@@ -293,8 +314,11 @@ def test_full_window_is_a_linear_layer(path: str) -> None:
     y = Tensor(35, 1, 1, signed(8))
     weight = rng.integers(-128, 128, (35, 20, 3, 2))
     data = image(rng, x, 11)
-    steps = [load(x, data), Conv(x, y, weight, None, requantize=random_requantize(rng, 1 << 22, 35, signed(8)))]
-    check(steps, [data], [y], path, block=4, threads=2)
+    raw = Tensor(35, 1, 1, signed(32))
+    steps: list[Step] = [load(x, data), Conv(x, raw, weight, None)]
+    acc = numpy_steps([*steps, Store(raw, 0, "int64", pitches(raw))], [data])[0]
+    steps.append(Conv(x, y, weight, None, requantize=random_requantize(rng, acc, 1 << 22, signed(8))[1]))
+    check(steps, [data], [raw, y], path, block=4, threads=2)
 
 
 def test_threads_share_a_program_without_mixing_their_images() -> None:
@@ -317,3 +341,23 @@ def test_threads_share_a_program_without_mixing_their_images() -> None:
     with ThreadPoolExecutor(4) as pool:
         for batch, got in zip(data, pool.map(run, data), strict=True):
             np.testing.assert_array_equal(got, numpy_steps(steps, [batch])[0])
+
+
+def test_a_compiler_that_does_not_know_the_processor_builds_plain_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def picky(source: str, *, flags: tuple[str, ...]) -> ctypes.CDLL:
+        asked.append(flags)
+        if "-march=native" in flags:
+            raise CompileError("the compiler refused generated source", why="unknown processor", fix="use a newer one")
+        return compile_library(source, flags=flags)
+
+    monkeypatch.setattr(library, "compile_library", picky)
+    found = kernels.__wrapped__("plain")
+    assert len(asked) == 2 and library.instructions(found) == "plain"
+
+
+def test_paths_are_made_of_what_they_say() -> None:
+    assert library.instructions(kernels("plain")) == "plain"
+    assert library.instructions(kernels("avx2")) in ("avx2", "plain")
+    assert "512" not in library.instructions(kernels("vnni256"))

@@ -42,6 +42,12 @@ for _family in (
 ):
     ROWS.update(_family.ROWS)
 
+TAKES_SIZES = frozenset(
+    f"aten.{name}"
+    for name in (*layout.VIEWS, "expand.default", "broadcast_to.default", "repeat.default", "tile.default")
+)
+"""Operations with sizes among their arguments, which may hold the batch; elsewhere a number must not."""
+
 RECURRENT = "write the steps out with Linear layers, sigmoid and tanh over a fixed number of steps"
 RANDOM = "random numbers have no place in a fixed network: draw them outside and pass them as an input"
 DATA_DEPENDENT = "its result depends on the order or number of values: do this outside of the network"

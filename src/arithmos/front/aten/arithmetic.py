@@ -9,7 +9,8 @@ from functools import partial
 import torch
 
 from arithmos.front.aten.layout import MASKED, finite_number
-from arithmos.front.call import Call, Computed, Folded, Operand, Refusal, Tensor, dtype_of, full
+from arithmos.front.call import Call, Computed, Folded, Operand, Refusal, Tensor, dtype_of, full, shape_of
+from arithmos.ir.ops.op import broadcast
 
 
 def number(call: Call, x: Operand, suffix: str = "number") -> Operand:
@@ -37,10 +38,9 @@ def _add(call: Call, a: Operand, b: Operand, alpha: float = 1) -> Tensor:
 
 
 def add_mask(call: Call, x: Operand, mask: Operand, suffix: str = "") -> Computed:
-    """x + mask; where a constant mask is minus infinity the sum is MASKED."""
-    if not isinstance(mask, Folded) or not torch.isneginf(mask.tensor).any():
+    """x + mask; where a constant mask is minus infinity, or the lowest number of its type, the sum is MASKED."""
+    if not isinstance(mask, Folded) or not (absent := mask.tensor <= MASKED).any():
         return call.join("add", x, mask, suffix=suffix)
-    absent = torch.isneginf(mask.tensor)
     rest = mask.tensor.masked_fill(absent, 0)
     if rest.any():
         x = call.join("add", x, Folded(rest, mask.shape, f"{mask.name}.finite"), suffix="shifted")
@@ -116,12 +116,22 @@ def _clamp_max(call: Call, x: Tensor, hi: Operand) -> Tensor:
     return _clamp(call, x, None, hi)
 
 
+def where(call: Call, condition: Tensor, a: Operand, b: Operand, suffix: str = "") -> Tensor:
+    """a where the condition holds, else b; one of them alone where a constant condition always chooses it."""
+    for value, always in ((a, True), (b, False)):
+        if isinstance(condition, Folded) and isinstance(value, Computed):
+            shape = broadcast(condition.shape, shape_of(a), shape_of(b))
+            if value.shape == shape and bool((condition.tensor.bool() == always).all()):
+                return value
+    return call.join("where", condition, finite(a), finite(b), suffix=suffix)
+
+
 def _where(call: Call, condition: Tensor, a: Operand, b: Operand) -> Tensor:
-    return call.join("where", condition, finite(a), finite(b))
+    return where(call, condition, a, b)
 
 
 def _masked_fill(call: Call, x: Operand, mask: Tensor, value: Operand) -> Tensor:
-    return call.join("where", mask, finite(value), finite(x))
+    return where(call, mask, value, x)
 
 
 def _threshold(call: Call, x: Tensor, threshold: float, value: float) -> Tensor:

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from arithmos.front.aten.arithmetic import add_mask
+from arithmos.front.aten.arithmetic import add_mask, where
 from arithmos.front.aten.layout import MASKED, repeat_each, swap
 from arithmos.front.aten.product import matmul
 from arithmos.front.call import Call, Folded, Refusal, Tensor
@@ -39,9 +39,9 @@ def _attention(
     if is_causal:
         absent = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
         mask_of_future = Folded(absent, tuple(absent.shape), f"{call.name}.future")
-        scores = call.join("where", mask_of_future, MASKED, scores, suffix="masked")
+        scores = where(call, mask_of_future, MASKED, scores, "masked")
     elif mask is not None and mask.dtype == torch.bool:
-        scores = call.join("where", mask, scores, MASKED, suffix="masked")
+        scores = where(call, mask, scores, MASKED, "masked")
     elif mask is not None:
         scores = add_mask(call, scores, mask, "masked")
     return matmul(call, call.emit("softmax", scores, axis=len(scores.shape) - 1, suffix="softmax"), value)

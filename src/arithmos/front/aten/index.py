@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 
 from arithmos.front.aten.layout import concat, expand, pad, part, reshape, take
 from arithmos.front.call import PER_SAMPLE, Call, Computed, Folded, Refusal, Tensor, axis_of, own_axis
-from arithmos.front.size import at_fold_batch
+from arithmos.front.size import FOLD_BATCH, at_fold_batch
 
 
 def _bounds(x: Tensor, axis: int, start: object, end: object, step: int) -> tuple[int, int, int] | None:
@@ -110,16 +111,19 @@ def _indexed(call: Call, x: Tensor, axis: int, index: Tensor) -> Tensor:
 
 def _index(call: Call, x: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     given = [axis for axis, index in enumerate(indices) if index is not None]
+    rank = max(len(index.shape) for index in indices if index is not None)
+    if len(given) > 1 and given[0] == 0 and _is_place_in_batch(indices[0], rank):
+        given = given[1:]  # x[arange(batch), i] is x[:, i]: every sample indexes itself
     if len(given) == 1:
         axis = given[0]
-        if x.shape[axis] < 0:
-            raise Refusal(*PER_SAMPLE)
         index = indices[axis]
         assert index is not None
+        if x.shape[axis] < 0:
+            raise Refusal(*PER_SAMPLE)
         return _indexed(call, x, axis, index)
-    constants = [index for index in indices if isinstance(index, Folded)]
+    constants = [index for index in (indices[axis] for axis in given) if isinstance(index, Folded)]
     neighbours = given == list(range(given[0], given[-1] + 1))
-    if len(constants) < len(given) or not neighbours or any(x.shape[a] < 0 for a in given):
+    if len(constants) < len(given) or not neighbours or any(x.shape[axis] < 0 for axis in given):
         raise Refusal(
             "several axes are indexed at once by computed indices or across the batch", "index one axis after the other"
         )
@@ -128,9 +132,15 @@ def _index(call: Call, x: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     flat = torch.zeros((), dtype=torch.int64)
     for extent, constant in zip(extents, constants, strict=True):
         flat = flat * extent + constant.tensor % extent
-    first, last = given[0], given[-1]
-    merged = (*x.shape[:first], int(torch.tensor(extents).prod()), *x.shape[last + 1 :])
-    return _indexed(call, reshape(call, x, merged, "merged"), first, Folded(flat, tuple(flat.shape), call.name))
+    merged = (*x.shape[: given[0]], math.prod(extents), *x.shape[given[-1] + 1 :])
+    return _indexed(call, reshape(call, x, merged, "merged"), given[0], Folded(flat, tuple(flat.shape), call.name))
+
+
+def _is_place_in_batch(index: Tensor | None, rank: int) -> bool:
+    """Whether an index is arange(batch) on the first axis of the result."""
+    if not isinstance(index, Folded) or index.shape != (-1, *[1] * (rank - 1)):
+        return False
+    return index.tensor.flatten().tolist() == list(range(FOLD_BATCH))
 
 
 def _triangle(call: Call, x: Tensor, diagonal: int = 0, *, upper: bool) -> Tensor:

@@ -21,8 +21,8 @@ MOST_COPIES = 16
 
 
 def finite_number(number: float) -> float:
-    """The number, with infinities replaced by +-1e30 (see MASKED)."""
-    return max(MASKED, min(-MASKED, number)) if math.isinf(number) else number
+    """The number, with infinities and what is beyond +-1e30 replaced by it (see MASKED)."""
+    return number if abs(number) < -MASKED else math.copysign(MASKED, number)
 
 
 def reshape(call: Call, x: Tensor, shape: Shape, suffix: str = "") -> Tensor:

@@ -18,7 +18,8 @@ WIDTH = 108
 def numerals(array: np.ndarray, row: int = 0) -> Iterator[bytes]:
     """The numbers of an array in C order, between { and }; the lines divide rows of `row` evenly if they can."""
     flat = np.ascontiguousarray(array).ravel()
-    width = max(len(str(int(flat.min(initial=0)))), len(str(int(flat.max(initial=0))))) + 2
+    # The ends of the range have the longest literals, the comma and a space come on top.
+    width = max(len(literal(int(end)).text) for end in (flat.min(initial=0), flat.max(initial=0))) + 2
     fit = max(1, WIDTH // width)
     line = max((n for n in range(fit // 2, fit + 1) if n and row % n == 0), default=fit) if row > fit // 2 else fit
     piece = max(1, PIECE // line) * line
@@ -27,14 +28,12 @@ def numerals(array: np.ndarray, row: int = 0) -> Iterator[bytes]:
 
 
 def _lines(flat: np.ndarray, width: int, line: int) -> bytes:
-    if flat.dtype.itemsize > 2:
+    lowest, highest = int(flat.min()), int(flat.max())
+    if highest - lowest >= flat.size:
         cells = [f"{literal(int(n)).text + ',':>{width}}" for n in flat]
         return "".join("   " + "".join(cells[i : i + line]) + "\n" for i in range(0, len(cells), line)).encode()
-    # A table of every 8- or 16-bit number as fixed-width text turns formatting into one indexed copy.
-    info = np.iinfo(flat.dtype)
-    lowest, highest = int(flat.min()), int(flat.max())
-    assert info.min <= lowest and highest <= info.max
-    known = np.array([f"{n},".rjust(width) for n in range(lowest, highest + 1)], dtype=f"S{width}")
+    # A list of every number in the range as text of one width turns formatting into one indexed copy.
+    known = np.array([f"{literal(n).text},".rjust(width) for n in range(lowest, highest + 1)], dtype=f"S{width}")
     whole = flat.size // line * line
     text = np.full((flat.size // line, 3 + line * width + 1), ord(" "), dtype=np.uint8)
     picked = known[flat.astype(np.int64) - lowest]

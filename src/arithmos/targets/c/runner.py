@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
 import numpy as np
@@ -55,13 +55,14 @@ void {name}_batch(int64_t n, void *const *restrict ports, char *const *values, c
 """
 
 
-def prepare(graph: Graph, every: bool) -> Runner:
+def prepare(graph: Graph, every: bool, *, flags: Sequence[str] = FLAGS) -> Runner:
     """The runner: outputs of the fused program, or every value of the program that stores them all.
 
+    flags: for the compiler; none changes an integer.
     Raises MissingTool without a C compiler. Calls from several threads wait for each other.
     """
     made = compiled(graph, trace=every)
-    library = compile_library(whole(made), flags=FLAGS, headers={f"{made.name}.h": head(made)})
+    library = compile_library(whole(made), flags=flags, headers={f"{made.name}.h": head(made)})
     call, lock = getattr(library, f"{made.name}_batch"), Lock()
     call.restype = None
 

@@ -100,8 +100,6 @@ def _placed(shape: Shape, outer: int) -> Batch | None:
 def _outer(graph: Graph, node: Node, index: int, place: Batch) -> int | None:
     """`outer` of the result as this operand has it; None if the samples are mixed."""
     shape = graph.values[node.inputs[index]].shape
-    if node.op == "matmul" and place.axis == len(shape) - (1, 2)[index]:
-        return None  # the products of different samples are added
     if node.op != "reshape":
         return place.outer
     result = graph.values[node.output].shape

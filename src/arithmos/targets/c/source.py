@@ -72,8 +72,8 @@ def header(made: Compiled, digest: str) -> Iterator[bytes]:
         *(_port("input", port, made.graph) for port in made.inputs),
         *(_port("output", port, made.graph) for port in made.outputs),
         "",
-        "A real number is an integer times its scale. Arrays are in C order of the shapes; N is 1 here. Inputs must",
-        "lie in their range: every type below was chosen because no sum, product or shift can leave it then.",
+        "A real number is an integer times its scale. Arrays are in C order of the shapes; N is 1 here. Inputs",
+        "must lie in their range: every type below was chosen because no sum, product or shift can leave it then.",
         "Rounding: floor((x * mul + 2^(shift-1)) / 2^shift), then clipped.",
         f"{len(made.graph.nodes)} nodes, {total.macs:,} multiply-accumulates, {total.parameters:,} parameters,",
         f"{sum(table.array.nbytes for table in made.tables):,} bytes of constants, "
@@ -204,7 +204,7 @@ def _port(kind: str, port: Port, graph: Graph) -> str:
     value = graph.values[port.value]
     scale = f", scale {text}" if (text := format_scale(value.scale)) else ""
     shape = format_shape(value.shape) if port.value == port.identifier else f"{port.value} {format_shape(value.shape)}"
-    return f"{kind:<6} {port.identifier}: {shape} {ctype_of(port.storage.dtype)} in {value.range}{scale}"
+    return f"{kind} {port.identifier}: {shape} {ctype_of(port.storage.dtype)} in {value.range}{scale}"
 
 
 def quoted(text: str) -> str:

@@ -30,4 +30,6 @@ def stream(
     return Execution(graph, proven(backend), every=True, threads=threads).values(inputs)
 
 
-TARGET = Target("engine", "compiled kernels for this processor, numpy and torch for the rest", INT, prepare)
+TARGET = Target(
+    "engine", "compiled kernels for this processor, numpy and torch for the rest", INT, prepare, stream=stream
+)

@@ -6,10 +6,11 @@ import ctypes
 from functools import cache
 from importlib.resources import files
 
+from arithmos.errors import CompileError
 from arithmos.native import compile_library
 
-SOURCES = ("vector.h", "plan.h", "tile.h", "finish.h", "convolve.h", "pool.h", "run.h")
-FLAGS = ("-O3", "-march=native", "-pthread", "-fno-math-errno", "-Wno-psabi")
+SOURCES = ("vector.h", "plan.h", "tile.h", "finish.h", "convolve.h", "depthwise.h", "pool.h", "run.h")
+FLAGS = ("-O3", "-pthread", "-fno-math-errno", "-Wno-psabi")
 
 PATHS = {
     "native": (),
@@ -19,6 +20,7 @@ PATHS = {
 }
 """The ways to the same integers: the best that this processor has, or nothing beyond what the name says."""
 
+DEPTHWISE_SPAN = 8
 MAX_TERMS = 4
 MAX_TAPS = 1024
 
@@ -94,8 +96,18 @@ def source() -> str:
 
 @cache
 def kernels(path: str = "native") -> ctypes.CDLL:
-    """The library of one path. Raises MissingTool where there is no C compiler."""
-    return bind(compile_library(source(), flags=(*FLAGS, *PATHS[path])))
+    """The library of one path. Raises MissingTool without a C compiler, CompileError if it refuses the source."""
+    flags = (*FLAGS, *PATHS[path])
+    try:
+        return bind(compile_library(source(), flags=("-march=native", *flags)))
+    except CompileError:  # a compiler that does not know this processor still knows plain C
+        return bind(compile_library(source(), flags=flags))
+
+
+def instructions(library: ctypes.CDLL) -> str:
+    """What the kernels of a library are made of: "avx512-vnni", "avx-vnni", "avx2" or "plain"."""
+    name: bytes = library.engine_path()
+    return name.decode()
 
 
 def bind(library: ctypes.CDLL) -> ctypes.CDLL:

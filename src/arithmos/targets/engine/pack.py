@@ -64,10 +64,7 @@ def pack_conv(step: Conv, vectors: int, lanes_together: bool) -> PackedConv:
     bias = bias - step.input.zero * weight.reshape(out, -1).sum(axis=1)
     bias = _wrapped(padded(bias, outputs))
     if per_group == 1 and out == step.groups == step.input.channels and step.input.padded == outputs:
-        taps = np.moveaxis(weight.reshape(out, -1), 0, 1)
-        wide = np.zeros((taps.shape[0], outputs), dtype=np.int8)
-        wide[:, :out] = taps
-        return PackedConv(wide, bias, LANES, None, True)
+        return PackedConv(_shifted(weight[:, 0], step.dilation[1], outputs), bias, LANES, None, True)
     starts, window = _windows(step)
     blocks = outputs // LANES
     dense = np.zeros((outputs, window, *weight.shape[2:]), dtype=np.int8)
@@ -82,6 +79,16 @@ def pack_conv(step: Conv, vectors: int, lanes_together: bool) -> PackedConv:
     parts = [ordered[b : b + vectors].swapaxes(0, 1).ravel() for b in range(0, blocks - blocks % vectors, vectors)]
     parts += [ordered[b].ravel() for b in range(blocks - blocks % vectors, blocks)]
     return PackedConv(np.concatenate(parts), bias, window, None, False)
+
+
+def _shifted(weight: np.ndarray, dilation: int, outputs: int) -> np.ndarray:
+    """(channel, y, x) as [16 channels][y][shift -3 … reach - 1][channel][4 taps from the shift on]; see depthwise.h."""
+    channels, rows, columns = weight.shape
+    reach = (columns - 1) * dilation + 1
+    apart = np.zeros((outputs, rows, reach + 6), dtype=np.int8)
+    apart[:channels, :, 3 : 3 + reach : dilation] = weight
+    taps = np.lib.stride_tricks.sliding_window_view(apart, 4, axis=2)  # channel, y, shift, tap
+    return np.ascontiguousarray(np.moveaxis(taps.reshape(-1, LANES, rows, reach + 3, 4), 1, 3))
 
 
 def _windows(step: Conv) -> tuple[list[int], int]:

@@ -201,9 +201,14 @@ def _widest(a: Margin, b: Margin) -> Margin:
 
 
 def _reach(steps: Sequence[Step]) -> int:
-    """How far before and after a tensor the shifted channels of a term may be read (times 0), in bytes."""
+    """How far outside a tensor numbers may be read that nothing depends on, in bytes.
+
+    The shifted channels of a term are multiplied by 0; a depthwise row computes whole segments and stores a part.
+    """
     reach = [64]
     for step in steps:
+        if isinstance(step, Conv) and step.groups > 1:
+            reach.append((c.DEPTHWISE_SPAN * step.stride[1] + 4) * step.input.padded)
         if isinstance(step, Conv | Join) and step.requantize is not None:
             for term in step.requantize.terms:
                 reach.append((abs(term.channel) + step.output.padded) * term.tensor.width)

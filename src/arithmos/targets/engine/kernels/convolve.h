@@ -66,33 +66,3 @@ static void convolve(const scene *now, const step *s) {
         block += vectors;
     }
 }
-
-#define DEPTHWISE_SPAN 8
-
-INLINE void multiply_add(int32_t *restrict sum, const uint8_t *restrict x, const int8_t *restrict w) {
-    for (int j = 0; j < LANES; j++) sum[j] += x[j] * w[j];
-}
-
-/* One filter a channel: weights are [tap][padded channels], every lane multiplies its own channel. */
-static void convolve_depthwise(const scene *now, const step *s) {
-    const buffer *in = now->plan->buffers + s->in, *out = now->plan->buffers + s->out;
-    int32_t acc[DEPTHWISE_SPAN * LANES] __attribute__((aligned(64)));
-    const int64_t taps = s->kernel_y * s->kernel_x, pitch = s->stride_x * in->pixel_pitch;
-    for (int64_t row = 0; row < now->images * out->height; row++)
-        for (int64_t x = 0; x < out->breadth; x += DEPTHWISE_SPAN)
-            for (int64_t channel = 0; channel < out->padded; channel += LANES) {
-                const int64_t image = row / out->height, y = row % out->height;
-                const int64_t count = out->breadth - x < DEPTHWISE_SPAN ? out->breadth - x : DEPTHWISE_SPAN;
-                const uint8_t *first = at(now, in, image, y * s->stride_y - s->pad_y, x * s->stride_x - s->pad_x) + channel;
-                target t;
-                for (int64_t p = 0; p < count; p++) memcpy(acc + p * LANES, s->bias + channel, 4 * LANES);
-                for (int64_t tap = 0; tap < taps; tap++) {
-                    const uint8_t *from = first + tap / s->kernel_x * s->dilation_y * in->row_pitch +
-                                          tap % s->kernel_x * s->dilation_x * in->pixel_pitch;
-                    for (int64_t p = 0; p < count; p++)
-                        multiply_add(acc + p * LANES, from + p * pitch, s->weights + tap * out->padded + channel);
-                }
-                aim(now, &s->finish, out, image, y, x, 0, &t);
-                finish_segment(&s->finish, &t, out->width, channel, acc, LANES, count);
-            }
-}

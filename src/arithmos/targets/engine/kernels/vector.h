@@ -42,6 +42,11 @@ INLINE vpixel v_pixel(const uint8_t *p) {
     return _mm512_set1_epi32(four);
 }
 INLINE v16 v_dot(v16 acc, vpixel x, vweights w) { return _mm512_dpbusd_epi32(acc, x, w); }
+/* Lane by lane: x is (byte, 0) in pairs of int16, so the pair sum is one product. */
+INLINE v16 v_multiply_add(v16 acc, const uint8_t *x, const int8_t *w) {
+    const __m512i lanes = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)x));
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(lanes, _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)w))));
+}
 
 #elif defined(PATH_AVX2)
 #include <immintrin.h>
@@ -61,6 +66,14 @@ INLINE __m256i four_bytes(const uint8_t *p) {
     int32_t four;
     memcpy(&four, p, 4);
     return _mm256_set1_epi32(four);
+}
+INLINE __m256i multiply_eight(const uint8_t *x, const int8_t *w) {
+    return _mm256_madd_epi16(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)x)),
+                             _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)w)));
+}
+/* Lane by lane: x is (byte, 0) in pairs of int16, so the pair sum is one product. */
+INLINE v16 v_multiply_add(v16 acc, const uint8_t *x, const int8_t *w) {
+    return (v16){_mm256_add_epi32(acc.low, multiply_eight(x, w)), _mm256_add_epi32(acc.high, multiply_eight(x + 8, w + 8))};
 }
 #if defined(DOT_256)
 #define PATH_NAME "avx-vnni"
@@ -133,6 +146,13 @@ INLINE vpixel v_pixel(const uint8_t *p) { return p; }
 INLINE v16 v_dot(v16 acc, vpixel x, vweights w) {
     for (int b = 0; b < 4; b++) acc += __builtin_convertvector(w.of[b] * (int16_t)x[b], v16); /* 255 · -128 is an int16 */
     return acc;
+}
+INLINE v16 v_multiply_add(v16 acc, const uint8_t *x, const int8_t *w) {
+    int16_t product[LANES];
+    half16 lanes;
+    for (int j = 0; j < LANES; j++) product[j] = (int16_t)(x[j] * w[j]);
+    memcpy(&lanes, product, sizeof lanes);
+    return acc + __builtin_convertvector(lanes, v16);
 }
 #endif
 #ifndef LANES_TOGETHER
