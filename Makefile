@@ -36,10 +36,12 @@ clean:  ## everything that was made here, except the virtual environment
 
 # Installed once, and again when the requirements change.
 $(RUNNING): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into .venv, some minutes the first time"
 	$(BIN)/python -m pip install --quiet -e '.[torch,onnx,report,data]' -c constraints.txt
 	touch $@
 
 $(TESTING): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into .venv, some minutes the first time"
 	$(BIN)/python -m pip install --quiet -e '.[all,dev]' -c constraints.txt
 	touch $@ $(RUNNING)
 

@@ -153,7 +153,7 @@ def test_report_writes_a_page(arithmos: Any, bundle: Path, tmp_path: Path) -> No
     (bundle / "report.json").write_text("[]")
     refused = arithmos("report", bundle, "-o", tmp_path / "again")
     assert refused.exit_code == 2
-    assert "it is not a JSON object" in refused.stderr
+    assert "report.json does not match its digest" in refused.stderr
     assert not (tmp_path / "again").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,20 @@ def test_the_page_shows_a_verification(arithmos: Any, bundle: Path, tmp_path: Pa
     assert refused.exit_code == 2 and "not the result of a verification" in refused.stderr
 
 
+def resign(bundle: Path, name: str) -> None:
+    """Record the file's hash anew, as somebody would who knows the format."""
+    document = json.loads((bundle / "graph.json").read_text())
+    document["files"][name] = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+    (bundle / "graph.json").write_text(json.dumps(document))
+
+
 def test_a_golden_value_that_is_not_true_ends_with_1(arithmos: Any, net: Graph, bundle: Path) -> None:
     golden = bundle / "golden.safetensors"
     values = {name: array.copy() for name, array in load_file(golden).items()}
     true = int(values["relu"][0, 1, 2, 3])
     values["relu"][0, 1, 2, 3] = true ^ 1
     save_file(values, golden)
+    resign(bundle, golden.name)
     result = arithmos("verify", bundle, *TARGETS, "--samples", "1")
     assert result.exit_code == 1
     assert f"relu[0, 1, 2, 3]: expected {true}, got {true ^ 1}" in result.stderr

@@ -228,6 +228,7 @@ FAMILIES: dict[str, tuple[tuple[int, ...], dict[str, Use]]] = {
             "einsum product": lambda x: torch.einsum("bhid,bhjd->bhij", x, x),
             "einsum constant": lambda x: torch.einsum("bhid,de->bhie", x, w(x, 5, 6)),
             "einsum constant first": lambda x: torch.einsum("ed,bhid->behi", w(x, 6, 5), x),
+            "einsum dots": lambda x: torch.einsum("...id,...jd->...ij", x, x) @ torch.einsum("...d,de", x, w(x, 5, 2)),
             "einsum two inner": lambda x: torch.einsum("bhid,hde->bie", x, w(x, 3, 5, 2)),
             "einsum sum": lambda x: torch.einsum("bhid->bd", x) + torch.einsum("bhid,bhie->bd", x, x),
             "einsum shared": lambda x: torch.einsum("bhid,hde->bhie", x, w(x, 3, 5, 2)),

@@ -271,7 +271,7 @@ class Bert(nn.Module):
             torch.matmul(self.split(self.query(x)), self.split(self.key(x)).transpose(-1, -2)) / math.sqrt(4) + bias
         )
         context = torch.matmul(nn.Softmax(dim=-1)(scores), self.split(self.value(x))).permute(0, 2, 1, 3).contiguous()
-        y = context.view(*context.size()[:-2], 8)
+        y = context.view(*context.size()[:-2], 8) + F.one_hot(attention_mask, 8).to(x.dtype)
         weight = attention_mask.unsqueeze(-1).type_as(y)
         return F.normalize((y * weight).sum(1) / torch.clamp(weight.sum(1), min=1e-9), p=2, dim=1)
 
@@ -295,10 +295,11 @@ class Shared(nn.Module):
         self.block = nn.Sequential(nn.Linear(6, 6), nn.Tanh())
         self.head = nn.utils.parametrizations.weight_norm(nn.Linear(6, 4))
         self.scale = torch.tensor(0.5)
+        self.shift = nn.Parameter(torch.randn(4))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.block(self.block(x)).view(len(x), -1)
-        return self.head(x) * self.scale.item()
+        return self.head(x) * self.scale.item() + self.shift.detach()
 
 
 class Norms(nn.Module):

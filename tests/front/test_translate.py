@@ -129,7 +129,7 @@ REFUSED = {
         "it depends on a sample's place in the batch",
     ),
     "size as a number": (lambda x: x / x.size(0), "it computes with the batch size as a number"),
-    "size in a list": (lambda x: F.pad(x, (0, x.size(0))), "neither a number nor a multiple of the batch"),
+    "size in a list": (lambda x: F.pad(x, (0, x.size(0))), "it computes with the batch size as a number"),
     "roll by the batch": (lambda x: x.roll(x.size(0), 1), "it computes with the batch size as a number"),
     "masked selection": (lambda x: x[x > 0], "the number of its elements depends on values"),
     "cut to integers": (lambda x: x.long(), "it cuts computed numbers to integers"),

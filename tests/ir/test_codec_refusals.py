@@ -39,7 +39,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object], *, resign: bool
     document = json.loads((path / JSON).read_text())
     change(document)
     if resign:
-        body = {k: v for k, v in document.items() if k != "digest"}
+        body = {k: v for k, v in document.items() if k not in ("digest", "files")}
         canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
         document["digest"] = hashlib.sha256(canonical).hexdigest()
     (path / JSON).write_text(json.dumps(document))
@@ -224,3 +224,16 @@ def test_whoever_forges_the_digest_too_is_still_refused(bundle: Path, number: in
 def test_a_file_that_is_no_graph(bundle: Path, text: str) -> None:
     (bundle / JSON).write_bytes(text.encode("latin-1"))
     assert refusal(bundle).startswith("this bundle cannot be loaded\n  at   BUNDLE\n  why  ")
+
+
+@pytest.mark.parametrize("name", codec.SIDE_FILES)
+def test_a_flipped_byte_beside_the_network(bundle: Path, name: str) -> None:
+    file = bundle / name
+    data = bytearray(file.read_bytes())
+    data[-2] ^= 1
+    file.write_bytes(data)
+    assert refusal(bundle) == (
+        f"this bundle cannot be loaded\n  at   BUNDLE\n  why  {name} does not match its digest\n{CHANGED}"
+    )
+    file.unlink()
+    assert f"  why  {name} is missing\n" in refusal(bundle)

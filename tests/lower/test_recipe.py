@@ -66,7 +66,7 @@ def test_the_default_file_is_pinned() -> None:
         'activation_observer = "auto"\n'
         "# one weight scale a channel, or one in all\n"
         'weight_scale = "channel"\n'
-        "# dyadic (24-bit multiplier and shift) or power_of_two (shifts only)\n"
+        "# dyadic, or power_of_two (with tensor scales and equal joins: shifts alone)\n"
         'scales = "dyadic"\n'
         "# residual joins: fused (one rounding) or equal (operands on one scale, the add is free)\n"
         'joins = "fused"\n'

@@ -19,13 +19,14 @@ from arithmos.passes.dead_code import dead_code
 from arithmos.passes.equalize import equalize
 from arithmos.passes.fold_batch_norm import fold_batch_norm
 from arithmos.passes.fold_constants import fold_constants
+from arithmos.passes.fold_padding import fold_padding
 from arithmos.passes.fuse_requantize import fuse_requantize
 from arithmos.passes.merge_tables import merge_tables
 from random_networks import float_chain, integer_network
 
 Pass = Callable[[Graph], Graph]
-INTEGER_PASSES: list[Pass] = [dead_code, fold_constants, fuse_requantize, merge_tables]
-FLOAT_PASSES: list[Pass] = [dead_code, fold_constants, fold_batch_norm, equalize, fuse_requantize]
+INTEGER_PASSES: list[Pass] = [dead_code, fold_constants, fuse_requantize, merge_tables, fold_padding]
+FLOAT_PASSES: list[Pass] = [dead_code, fold_constants, fold_batch_norm, equalize, fuse_requantize, fold_padding]
 seeds = st.integers(0, 10_000)
 
 

@@ -16,8 +16,9 @@ from arithmos.passes.dead_code import dead_code
 from arithmos.passes.equalize import equalize
 from arithmos.passes.fold_batch_norm import fold_batch_norm
 from arithmos.passes.fold_constants import fold_constants
+from arithmos.passes.fold_padding import fold_padding
 from arithmos.passes.fuse_requantize import fuse_requantize
-from arithmos.passes.merge_tables import LARGEST, merge_tables
+from arithmos.passes.merge_tables import SMALL, merge_tables
 
 
 def ops(graph: Graph) -> list[str]:
@@ -132,10 +133,38 @@ def test_tables_of_channels_and_multipliers_of_channels_stay() -> None:
 
 
 def test_a_wide_argument_stays() -> None:
-    for span, merged in ((LARGEST, ["table"]), (LARGEST + 1, ["clip", "table"])):
+    for span, merged in ((SMALL, ["table"]), (SMALL + 1, ["clip", "table"])):
         b, x = start(Interval(5, 5 + span - 1))
         y = b.add("clip", x, lo=0, hi=9)
         assert ops(merge_tables(b.graph(table(b, y, 0, np.arange(10))))) == merged
+
+
+# --- padding ---------------------------------------------------------------------------------------------------------
+
+
+def padded_conv(fill: float, channel: tuple[int, int, int], space: tuple[int, int, int]) -> Graph:
+    b = Builder("float")
+    x = b.input("x", (-1, 2, 5, 5))
+    p = b.add("pad", x, margins=((0, 0, 0), channel, space, (0, 1, 0)), fill=fill)
+    weight = b.constant("w", np.random.default_rng(0).normal(size=(3, b.values[p].shape[1], 3, 3)))
+    window = {"stride": (2, 1), "padding": ((1, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
+    return b.graph(b.add("conv", p, weight, **window))
+
+
+def test_zeros_around_the_image_become_padding() -> None:
+    before = padded_conv(0.0, (0, 0, 0), (2, 1, 0))
+    after = fold_padding(before)
+    assert ops(after) == ["conv"] and after.nodes[0].attrs["padding"] == ((3, 1), (0, 1))
+    x = np.random.default_rng(1).normal(size=(2, 2, 5, 5))
+    assert np.array_equal(*(evaluate(g, {"x": x}, dtype=np.float64)[g.outputs[0]] for g in (before, after)))
+
+
+@pytest.mark.parametrize(
+    ("fill", "channel", "space"),
+    [(1.0, (0, 0, 0), (1, 1, 0)), (0.0, (1, 0, 0), (1, 1, 0)), (0.0, (0, 0, 0), (1, 1, 1))],
+)
+def test_other_pads_stay(fill: float, channel: tuple[int, int, int], space: tuple[int, int, int]) -> None:
+    assert ops(fold_padding(padded_conv(fill, channel, space))) == ["pad", "conv"]
 
 
 # --- batch norm -----------------------------------------------------------------------------------------------------

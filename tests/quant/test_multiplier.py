@@ -30,8 +30,17 @@ def test_the_default_shift_is_the_largest_allowed(values: list[float]) -> None:
     _, shift = multipliers([np.array(values)])
     if exact_shift(np.array(values)) is None:
         assert shift in SHIFTS[24]
-        finer = [s for s in SHIFTS[24] if s > shift]
+        finer = [s for s in SHIFTS[24] if shift < s <= 24]
         assert all(max(values) * 2.0**s + 0.5 >= 1 << 24 for s in finer)
+
+
+@given(st.floats(1e-9, 100.0), st.integers(1, 1 << 16))
+def test_a_wider_shift_is_taken_only_where_the_multiplier_would_be_too_coarse(ratio: float, least: int) -> None:
+    _, shift = multipliers([np.array(ratio)], 24, least)
+    if exact_shift(np.array([ratio])) is not None or shift < 24:
+        return
+    assert shift == 24 or ratio * 2.0 ** (shift - 8) < least
+    assert shift == 40 or ratio * 2.0**shift >= least or ratio * 2.0 ** (shift + 8) + 0.5 >= 1 << 24
 
 
 @given(st.lists(st.integers(-60, 15), min_size=1, max_size=4), st.sampled_from([-1.0, 1.0]))

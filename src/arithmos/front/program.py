@@ -51,7 +51,8 @@ def export(model: nn.Module, example: Example) -> ExportedProgram:
         program = _attempt(model, example, dynamic=False, strict=False)
     except UnsupportedNetwork as error:
         raise (error if failure is None else failure) from None
-    logger.warning("the module fixes its batch size: the graph takes a batch of %d only", batch)
+    reason = f" ({failure.why})" if failure else ""
+    logger.warning("the module fixes its batch size: the graph takes a batch of %d only%s", batch, reason)
     return program
 
 
@@ -72,7 +73,7 @@ def _attempt(model: nn.Module, example: Example, *, dynamic: bool, strict: bool)
     args, kwargs = ((), example) if isinstance(example, dict) else (example, None)
     tensors = [x for x in flat(example) if isinstance(x, torch.Tensor) and x.dim()]
     batch = tensors[0].shape[0] if tensors else 0
-    free = torch.export.ShapesCollection()  # by tensor, whatever the signature of forward
+    free: Any = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]  # by tensor, whatever forward takes
     for tensor in tensors:
         if dynamic and _has_batch(tensor, batch):
             free[tensor] = {0: Dim.AUTO}

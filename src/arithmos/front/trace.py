@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch._subclasses import FakeTensor
 from torch.export import ExportedProgram
 
 from arithmos.errors import UnsupportedNetwork, UsageError
@@ -123,8 +124,10 @@ def _check_state(program: ExportedProgram) -> None:
     for name, tensor in {**program.state_dict, **program.constants}.items():
         if not isinstance(tensor, torch.Tensor):
             continue
-        if tensor.is_meta:
-            problems.append(f"{name} is on the meta device: it has no values")
+        if isinstance(tensor, FakeTensor):
+            problems.append(f"{name} has no values: forward takes .data of a tensor, use .detach()")
+        elif tensor.is_meta:
+            problems.append(f"{name} has no values: it is on the meta device")
         elif tensor.dtype.is_floating_point and not torch.isfinite(tensor).all():
             nan, infinite = int(torch.isnan(tensor).sum()), int(torch.isinf(tensor).sum())
             if nan or (infinite and name in parameters):

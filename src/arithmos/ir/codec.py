@@ -27,6 +27,9 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """schema n -> the function that turns a document of schema n into one of schema n + 1. Never removed."""
 
 GRAPH_FILE, TENSOR_FILE, GOLDEN_FILE = "graph.json", "tensors.safetensors", "golden.safetensors"
+RECIPE_FILE, REPORT_FILE = "recipe.toml", "report.json"
+SIDE_FILES = (GOLDEN_FILE, RECIPE_FILE, REPORT_FILE)
+"""Beside the network: graph.json holds their hashes, outside the network's digest."""
 
 
 def save(
@@ -47,15 +50,16 @@ def save(
     if golden is None and graph.op_set == "int":
         golden = random_inputs(graph, 1)
     with output_dir(Path(path), force=force) as folder:
-        document = encode(graph)
-        (folder / GRAPH_FILE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
         _write_tensors(graph.constants, folder / TENSOR_FILE)
         if golden is not None:
             values = evaluate(graph, admit(graph, golden), every=True)
             _write_tensors({n: narrow(graph.values[n], a) for n, a in values.items()}, folder / GOLDEN_FILE)
         if recipe:
-            (folder / "recipe.toml").write_text(recipe)
-        (folder / "report.json").write_text(json.dumps(dict(report or {}), indent=1, sort_keys=True) + "\n")
+            (folder / RECIPE_FILE).write_text(recipe)
+        (folder / REPORT_FILE).write_text(json.dumps(dict(report or {}), indent=1, sort_keys=True) + "\n")
+        files = {p.name: _file_digest(p) for p in sorted(folder.iterdir()) if p.name in SIDE_FILES}
+        document = {**encode(graph), "files": files}
+        (folder / GRAPH_FILE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     return Path(path)
 
 
@@ -81,7 +85,7 @@ def load(path: str | Path) -> Graph:
     if schema > SCHEMA:
         raise _refuse(folder, f"its schema is {schema}, this version reads up to {SCHEMA}", "upgrade arithmos")
     try:
-        problems = _digest_problems(document, tensors)
+        problems = _digest_problems(document, tensors) + _file_problems(document, folder)
     except (TypeError, ValueError, AttributeError) as error:
         raise _refuse(folder, f"{GRAPH_FILE} is not a graph: {error!r}", "make the bundle again") from error
     if problems:
@@ -174,7 +178,7 @@ def _canonical(document: Any) -> bytes:
 
 
 def _document_digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_canonical({k: v for k, v in document.items() if k != "digest"})).hexdigest()
+    return hashlib.sha256(_canonical({k: v for k, v in document.items() if k not in ("digest", "files")})).hexdigest()
 
 
 def _digest_problems(document: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> list[str]:
@@ -188,6 +192,23 @@ def _digest_problems(document: dict[str, Any], tensors: Mapping[str, np.ndarray]
     ]
     if _document_digest(document) != document.get("digest"):
         problems.append(f"{GRAPH_FILE} does not match its digest")
+    return problems
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _file_problems(document: dict[str, Any], folder: Path) -> list[str]:
+    """What stands beside the graph: recipe, golden values, report; the network's digest does not depend on them."""
+    problems = []
+    for name, claimed in document.get("files", {}).items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            problems.append(f"{name} is missing")
+        elif _file_digest(path) != claimed:
+            problems.append(f"{name} does not match its digest")
     return problems
 
 

@@ -32,6 +32,10 @@ class Cost:
     widest_bits: int
 
 
+WEIGHTED = frozenset({"conv", "linear", "matmul", "gather"})
+"""Integer ops whose constants are the network's parameters; those of others are multipliers, offsets and tables."""
+
+
 def cost(graph: Graph) -> Cost:
     """MACs: output elements x products each. A constant counts once, where first read; multipliers do not."""
     seen: set[str] = set()
@@ -47,7 +51,7 @@ def cost(graph: Graph) -> Cost:
                 node.output,
                 node.op,
                 macs(graph, node),
-                0 if is_table or node.op == "requantize" else sum(sizes.values()),
+                sum(sizes.values()) if graph.op_set == "float" or node.op in WEIGHTED else 0,
                 sum(sizes.values()) if is_table else 0,
                 elements(graph.values[node.output].shape),
                 0 if interval is None else interval.bits,

@@ -19,6 +19,9 @@ from arithmos.quant.grid import Grid, round_half_up, symmetric
 from arithmos.quant.multiplier import exact_shift, multipliers
 from arithmos.quant.rtn import round_to_nearest, weight_steps
 
+LAST_LEVEL = 1 << 15
+"""A multiplier of twice the last level rounds by less than a quarter of a step; levels beyond ask for no more."""
+
 UNBOUNDED = Interval(-(1 << 62), (1 << 62) - 1)
 
 
@@ -130,14 +133,15 @@ class Lowering:
 
     def requantize(self, form: Form, step: float, levels: Interval, *, origin: str, name: str) -> str:
         """The form as integers of one grid: clip(floor((sum M_i * q_i + K + 2**(n-1)) / 2**n), levels)."""
-        muls, shift = multipliers([t.factor / step for t in form.terms], self.recipe.multiplier_bits)
+        bits, least = self.recipe.multiplier_bits, 2 * min(levels.hi, LAST_LEVEL)
+        muls, shift = multipliers([t.factor / step for t in form.terms], bits, least)
         if len(form.terms) > 1 and shift and any(_coarse(m) for m in muls):
             terms = tuple(
                 self._refine(t, step, shift, origin, name) if _coarse(m) else t
                 for t, m in zip(form.terms, muls, strict=True)
             )
             form = Form(terms, form.offset)
-            muls, shift = multipliers([t.factor / step for t in terms], self.recipe.multiplier_bits)
+            muls, shift = multipliers([t.factor / step for t in terms], bits, least)
         muls = [_smallest(m) for m in muls]
         offset = round_half_up(form.offset / step * 2.0**shift)
         if len(form.terms) == 1 and not np.any(offset):

@@ -19,10 +19,11 @@ from arithmos.passes.dead_code import dead_code
 from arithmos.passes.equalize import equalize
 from arithmos.passes.fold_batch_norm import fold_batch_norm
 from arithmos.passes.fold_constants import fold_constants
+from arithmos.passes.fold_padding import fold_padding
 from arithmos.passes.fuse_requantize import fuse_requantize
 from arithmos.passes.merge_tables import merge_tables
 
-PREPARE = (fold_constants, fold_batch_norm, dead_code)
+PREPARE = (fold_constants, fold_padding, fold_batch_norm, dead_code)
 FINISH = (fold_constants, fuse_requantize, merge_tables, dead_code)
 
 

@@ -53,7 +53,8 @@ class Recipe:
         default="channel", metadata={"help": "one weight scale a channel, or one in all"}
     )
     scales: Literal["dyadic", "power_of_two"] = field(
-        default="dyadic", metadata={"help": "dyadic (24-bit multiplier and shift) or power_of_two (shifts only)"}
+        default="dyadic",
+        metadata={"help": "dyadic, or power_of_two (with tensor scales and equal joins: shifts alone)"},
     )
     joins: Literal["fused", "equal"] = field(
         default="fused",

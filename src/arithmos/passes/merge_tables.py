@@ -8,39 +8,41 @@ from arithmos.ir.graph import Graph, Node
 from arithmos.ir.ops import INT
 from arithmos.passes.rewrite import Rewriter, until_stable
 
-LARGEST = 1 << 16
-"""A table has at most this many entries."""
+SMALL = 256
+"""A merged table may always have this many entries, and never more than the larger of the tables it replaces."""
+
+ONE_INPUT = ("table", "clip", "requantize")
 
 
 def merge_tables(graph: Graph) -> Graph:
-    """table2(f(x)) = table(x), table[v] = table2[f(v)]; f is a shared table, a clip, or a requantize by one number.
+    """g(f(x)) = table(x), table[v] = g(f(v)); f and g are shared tables, clips, or requantizes by one number.
 
-    Only where f(x) has no other reader and the range of x has at most 65,536 integers. Exact: every v is computed.
+    Only where one of them is a table, f(x) has no other reader, and the result is small or no larger than a table it
+    replaces. Exact: every v is computed.
     """
 
     def rule(state: Rewriter, node: Node) -> str | None:
         inner = state.producers.get(node.inputs[0])
-        if inner is None or inner.op not in ("table", "clip", "requantize") or state.sole_reader(inner.output) is None:
+        if inner is None or inner.op not in ONE_INPUT or state.sole_reader(inner.output) is None:
             return None
-        x = graph.values[inner.inputs[0]]
-        assert x.range is not None
-        extra = [state.array(name) for name in inner.inputs[1:]]
-        shared = node.attrs["axis"] is None and inner.attrs.get("axis") is None
-        if (
-            not shared
-            or x.range.hi - x.range.lo >= LARGEST
-            or any(a is None or (inner.op != "table" and a.size > 1) for a in extra)
-        ):
+        sizes = [state.graph.values[n.inputs[1]].shape[-1] for n in (inner, node) if n.op == "table"]
+        x = state.graph.values[inner.inputs[0]].range
+        assert x is not None
+        if not sizes or x.hi - x.lo >= max(SMALL, *sizes) or not all(_is_shared(state, n) for n in (inner, node)):
             return None
-        domain = np.arange(x.range.lo, x.range.hi + 1, dtype=np.int64)
-        middle = INT[inner.op].run(
-            domain, *(a.astype(np.int64).reshape(-1) for a in extra if a is not None), **inner.attrs
-        )
-        outer = state.array(node.inputs[1])
-        assert outer is not None
-        entries = INT["table"].run(middle, outer.astype(np.int64), **node.attrs)
-        value = graph.values[node.output]
+        entries = np.arange(x.lo, x.hi + 1, dtype=np.int64)
+        for step in (inner, node):
+            constants = (state.graph.constants[name].astype(np.int64).reshape(-1) for name in step.inputs[1:])
+            entries = INT[step.op].run(entries, *constants, **step.attrs)
+        value = state.graph.values[node.output]
         constant = state.constant(f"{node.output}.entries", entries, value.source)
-        return state.emit("table", state.use(inner.inputs[0]), constant, like=value, offset=x.range.lo, axis=None)
+        return state.emit("table", state.use(inner.inputs[0]), constant, like=value, offset=x.lo, axis=None)
 
-    return until_stable(graph, {"table": rule})
+    return until_stable(graph, dict.fromkeys(ONE_INPUT, rule))
+
+
+def _is_shared(state: Rewriter, node: Node) -> bool:
+    """Whether the node does the same to every element: one table, one multiplier."""
+    if node.op == "table":
+        return node.attrs["axis"] is None and node.inputs[1] in state.graph.constants
+    return all(name in state.graph.constants and state.graph.constants[name].size == 1 for name in node.inputs[1:])

@@ -100,6 +100,11 @@ def shapes() -> Graph:
             outputs.append(b.add("requantize", acc, shift=5, lo=-99, hi=999, name=f"{name}.{kind}.y"))
             window = {"kernel": (1,) * (len(x_shape) - 2), "stride": (2,) * (len(x_shape) - 2)}
             outputs.append(b.add("max_pool", outputs[-1], **window, padding=((0, 0),) * (len(x_shape) - 2)))
+    # Arrays too large for a stack: sums of many filters, and long columns with zeros behind.
+    many = b.add("linear", b.input("many", (-1, 5, 8), signed(8)), b.constant("m", int8_weight(rng, 1100, 8)))
+    outputs.append(b.add("requantize", many, shift=4, lo=-99, hi=999, name="many.y"))
+    long = b.input("long", (-1, 6, 4201), unsigned(8))
+    outputs.append(b.add("linear", long, b.constant("l", int8_weight(rng, 2, 4201)), name="long.y"))
     turned = b.add("transpose", b.input("turned", (-1, 3, 4), signed(8)), perm=(1, 0, 2), name="batch.inside")
     merged = b.add("reshape", turned, shape=(-3, 4), name="merged")
     projected = b.add("linear", merged, b.constant("p", int8_weight(rng, 5, 4)), name="projected")

@@ -16,6 +16,7 @@ from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import signed
 from arithmos.ir.ops import INT
+from arithmos.targets.c.emission import STACK_LIMIT
 from arithmos.targets.c.program import compiled
 from arithmos.targets.c.runner import prepare
 from arithmos.targets.c.sample import batches
@@ -119,6 +120,13 @@ def test_a_chain_becomes_one_loop_and_a_traced_program_one_function_a_node() -> 
     join = fused.functions["block1.relu2"].step
     assert [node.op for node in join.nodes] == ["conv", "mul", "mul", "add", "requantize"]
     assert traced.memory.arena_bytes > fused.memory.arena_bytes
+
+
+def test_large_arrays_are_not_on_the_stack(everything: Graph) -> None:
+    made = compiled(everything)
+    assert made.stack_bytes <= 2 * STACK_LIMIT < made.scratch_bytes + STACK_LIMIT
+    # Columns of 4201 and 1100 sums of 4 positions: the larger of the two, not both.
+    assert made.scratch_bytes == max(4 * 1100 * 4, 4 * 4224)
 
 
 def test_types_are_the_narrowest_the_ranges_allow() -> None:

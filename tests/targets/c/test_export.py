@@ -12,6 +12,7 @@ from arithmos import native, settings
 from arithmos.errors import UsageError
 from arithmos.ir.build import Builder
 from arithmos.ir.codec import digest, random_inputs
+from arithmos.ir.cost import cost
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import Interval, signed, unsigned
@@ -204,7 +205,7 @@ def test_the_header_says_what_the_network_is(tmp_path: Path) -> None:
         " * A real number is an integer times its scale. Arrays are in C order of the shapes; N is 1 here. Inputs\n"
         " * must lie in their range: every type below was chosen because no sum, product or shift can leave it then.\n"
         " * Rounding: floor((x * mul + 2^(shift-1)) / 2^shift), then clipped.\n"
-        " * 22 nodes, 321,568 multiply-accumulates, 5,076 parameters,\n"
+        f" * 22 nodes, 321,568 multiply-accumulates, {cost(graph).parameters:,} parameters,\n"
         " * 6,292 bytes of constants, 3,456 bytes of static memory, 896 bytes of stack.\n"
         " * Not reentrant: all calls of cnn_run share the static memory. No malloc, no floating point, no libraries.\n"
         " */\n"

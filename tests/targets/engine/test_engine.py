@@ -247,6 +247,18 @@ def test_sums_at_the_edge_of_float32_and_float64_are_exact(features: int, wide: 
     assert_same(graph, inputs, backend)
 
 
+@pytest.mark.parametrize(("fill", "kinds"), [(0, [Kernels]), (3, [Host, Kernels])])
+def test_a_border_of_zeros_becomes_padding(fill: int, kinds: list[type]) -> None:
+    """Uneven margins and the convolution's own padding add up; a border of another number does not become padding."""
+    build = Builder("int")
+    x = build.input("x", (BATCH, 5, 6, 7), signed(8))
+    border = build.add("pad", x, margins=((0, 0, 0), (0, 0, 0), (2, 0, 0), (1, 3, 0)), fill=fill)
+    weight = int8_weight(np.random.default_rng(0), 9, 5, 3, 3)
+    graph = build.graph(conv(build, border, weight, padding=((1, 0), (0, 1)), stride=(2, 1)))
+    assert [type(s) for s in plan(graph, kernels(), every=False)] == kinds
+    assert_same(graph, random_inputs(graph, 3), "native")
+
+
 def test_multipliers_beyond_int32_run_on_the_host() -> None:
     build = Builder("int")
     x = build.input("x", (BATCH, 4), signed(8))

@@ -13,13 +13,6 @@ from arithmos.front.call import Call, Computed, Folded, Operand, Refusal, Tensor
 from arithmos.ir.ops.op import broadcast
 
 
-def number(call: Call, x: Operand, suffix: str = "number") -> Operand:
-    """x for arithmetic: booleans become 0.0 and 1.0, for numpy adds and multiplies them as truth values."""
-    if isinstance(x, Computed) and x.dtype == torch.bool:
-        return call.emit("mul", x, 1.0, suffix=suffix)
-    return x
-
-
 def finite(x: Operand) -> Operand:
     """A number with infinities replaced by +-1e30 (see MASKED)."""
     if isinstance(x, Folded):
@@ -33,7 +26,7 @@ def times(call: Call, x: Operand, factor: float, suffix: str) -> Operand:
 
 
 def _add(call: Call, a: Operand, b: Operand, alpha: float = 1) -> Tensor:
-    a, b = number(call, a), times(call, number(call, b), alpha, "scaled")
+    b = times(call, b, alpha, "scaled")
     return add_mask(call, b, a) if isinstance(a, Folded) else add_mask(call, a, b)
 
 
@@ -48,7 +41,7 @@ def add_mask(call: Call, x: Operand, mask: Operand, suffix: str = "") -> Compute
 
 
 def _sub(call: Call, a: Operand, b: Operand, alpha: float = 1) -> Tensor:
-    return call.join("sub", number(call, a), times(call, number(call, b), alpha, "scaled"))
+    return call.join("sub", a, times(call, b, alpha, "scaled"))
 
 
 def _rsub(call: Call, a: Operand, b: Operand, alpha: float = 1) -> Tensor:
@@ -57,12 +50,11 @@ def _rsub(call: Call, a: Operand, b: Operand, alpha: float = 1) -> Tensor:
 
 def mul(call: Call, a: Operand, b: Operand, suffix: str = "") -> Tensor:
     """a * b."""
-    return call.join("mul", number(call, a), number(call, b), suffix=suffix)
+    return call.join("mul", a, b, suffix=suffix)
 
 
 def divide(call: Call, a: Operand, b: Operand, suffix: str = "") -> Tensor:
     """a / b; by a constant it is a product with the reciprocals, in float64."""
-    a, b = number(call, a), number(call, b)
     if isinstance(b, float | int) and b != 0:
         return call.emit("mul", a, 1.0 / b, suffix=suffix)
     if isinstance(b, Folded) and (b.tensor != 0).all():
@@ -142,7 +134,7 @@ def _threshold(call: Call, x: Tensor, threshold: float, value: float) -> Tensor:
 def _compare(call: Call, a: Operand, b: Operand, *, swapped: bool = False, negative: bool = False) -> Tensor:
     """step(a - b), where step(d) is 1 for d > 0 and else 0; the other orders swap the sides or take 1 - step."""
     first, second = (b, a) if swapped else (a, b)
-    gap = call.join("sub", number(call, first), number(call, second), suffix="gap")
+    gap = call.join("sub", first, second, suffix="gap")
     if not negative:
         return call.emit("step", gap)
     return call.emit("sub", 1, call.emit("step", gap, suffix="step"))
@@ -152,14 +144,14 @@ def _equal(call: Call, a: Operand, b: Operand, *, negative: bool = False) -> Ten
     """1 - step(abs(a - b)); without the 1 - for !=. No value of a graph is infinite (see MASKED)."""
     if isinstance(b, float) and math.isinf(b):
         return full(float(negative), call.shape, torch.bool, call.name)
-    gap = call.emit("abs", call.join("sub", number(call, a), number(call, b), suffix="gap"), suffix="distance")
+    gap = call.emit("abs", call.join("sub", a, b, suffix="gap"), suffix="distance")
     return call.emit("step", gap) if negative else call.emit("sub", 1, call.emit("step", gap, suffix="step"))
 
 
 def truth(call: Call, x: Operand) -> Operand:
     """x as a truth value: 1 where it is not 0."""
     if dtype_of(x) == torch.bool:
-        return number(call, x)
+        return x
     if isinstance(x, Folded):
         return Folded(x.tensor != 0, x.shape, x.name)
     return call.emit("step", call.emit("abs", x, suffix="distance"), suffix="truth")
@@ -230,7 +222,7 @@ def _lerp(call: Call, a: Tensor, b: Tensor, weight: Operand) -> Tensor:
 
 
 def convert(call: Call, x: Tensor, *_: object) -> Tensor:
-    """Another type: floats stay as they are (runs choose the precision), integers become floats exactly."""
+    """Another type: nothing to do, for a run chooses its precision and takes integers and booleans as floats."""
     if x.dtype == call.dtype or (x.dtype.is_floating_point and call.dtype.is_floating_point):
         return x
     if call.dtype == torch.bool:
@@ -239,7 +231,7 @@ def convert(call: Call, x: Tensor, *_: object) -> Tensor:
         return y
     if x.dtype.is_floating_point:
         raise Refusal("it cuts computed numbers to integers", "keep them as floats; quantization chooses the integers")
-    return call.emit("mul", x, 1.0) if call.dtype.is_floating_point or x.dtype == torch.bool else x
+    return x
 
 
 def _floor_of_constant(call: Call, a: Operand, b: Operand) -> Tensor:

@@ -95,6 +95,12 @@ def _embedding(call: Call, weight: Tensor, ids: Tensor, *_: object) -> Tensor:
     return call.emit("gather", weight, ids)
 
 
+def _one_hot(call: Call, ids: Tensor, *_: object) -> Tensor:
+    """Rows of the unit matrix."""
+    unit = torch.eye(call.shape[-1], dtype=torch.int64)
+    return call.emit("gather", Folded(unit, tuple(unit.shape), f"{call.name}.unit"), ids)
+
+
 def _index_select(call: Call, x: Tensor, dim: int, index: Tensor) -> Tensor:
     return _indexed(call, x, own_axis(x, dim), index)
 
@@ -197,6 +203,7 @@ ROWS = {
     "aten.roll.default": _roll,
     "aten.unfold.default": _unfold,
     "aten.embedding.default": _embedding,
+    "aten.one_hot.default": _one_hot,
     "aten.index_select.default": _index_select,
     "aten.index.Tensor": _index,
     "aten.tril.default": lambda call, x, diagonal=0: _triangle(call, x, diagonal, upper=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 
 from arithmos.front.aten.arithmetic import mul, times
@@ -51,14 +52,33 @@ def _outer(call: Call, a: Tensor, b: Tensor) -> Tensor:
     return call.join("mul", reshape(call, a, (*a.shape, 1), "column"), b)
 
 
+def _terms(equation: str, operands: Sequence[Tensor]) -> tuple[list[str], str]:
+    """The axes of the operands and of the result, a letter each: dots and a missing result are spelled out."""
+    given, arrow, result = equation.replace(" ", "").partition("->")
+    free = [letter for letter in string.ascii_letters if letter not in equation]
+    ranks = [
+        len(x.shape) - len(term) + 3 if "..." in term else 0 for x, term in zip(operands, given.split(","), strict=True)
+    ]
+    dots = "".join(free[: max(ranks)])
+    # The axes behind the dots are aligned at the end, like those of a broadcast.
+    terms = [term.replace("...", dots[len(dots) - rank :]) for term, rank in zip(given.split(","), ranks, strict=True)]
+    if not arrow:
+        result = dots + "".join(sorted(axis for axis in set("".join(terms)) - set(dots) if given.count(axis) == 1))
+    return terms, result.replace("...", dots)
+
+
 def _einsum(call: Call, equation: str, operands: Sequence[Tensor], *_: object) -> Operand:
     """Sums over what one operand alone has, then one matrix product over what both have and the result lacks."""
-    given, arrow, result = equation.replace(" ", "").partition("->")
-    labels = given.split(",")
-    if not arrow or "." in equation or len(operands) > 2 or any(len(set(term)) < len(term) for term in labels):
+    labels, result = _terms(equation, operands)
+    named = [
+        (axis, extent)
+        for x, term in zip(operands, labels, strict=True)
+        for axis, extent in zip(term, x.shape, strict=True)
+    ]
+    if len(operands) > 2 or any(len(set(term)) < len(term) for term in labels) or len(set(named)) > len(dict(named)):
         raise Refusal(
-            f"'{equation}' is not a product of one or two tensors with each axis named",
-            "write '->', name every axis once, and multiply two tensors at a time",
+            f"'{equation}' is not a product of one or two tensors in which each axis has one name and size",
+            "multiply two tensors at a time, name each axis once, and expand what is broadcast",
         )
     needed = [set(result).union(*labels[:i], *labels[i + 1 :]) for i in range(len(labels))]
     sides = [_summed(call, x, term, names) for x, term, names in zip(operands, labels, needed, strict=True)]
@@ -68,7 +88,7 @@ def _einsum(call: Call, equation: str, operands: Sequence[Tensor], *_: object) -
     if isinstance(sides[0][0], Folded):
         sides.reverse()
     (a, on_a), (b, on_b) = sides
-    extent = dict(zip(on_a + on_b, a.shape + b.shape, strict=True))
+    extent = dict(named)
     both = [axis for axis in on_a if axis in on_b and axis in result]
     inner = [axis for axis in on_a if axis in on_b and axis not in result]
     rows = [axis for axis in on_a if axis not in on_b]
@@ -88,9 +108,9 @@ def _einsum(call: Call, equation: str, operands: Sequence[Tensor], *_: object) -
     left = reshape(call, a, (*shared, *kept, size(inner)), "left")
     right = reshape(call, b, (*shared, size(inner), size(columns)), "right")
     product = matmul(call, left, right, "product")
-    named = both + rows + columns
-    apart_again = reshape(call, product, tuple(extent[axis] for axis in named), "apart")
-    return transpose(call, apart_again, [named.index(axis) for axis in result])
+    order = both + rows + columns
+    apart_again = reshape(call, product, tuple(extent[axis] for axis in order), "apart")
+    return transpose(call, apart_again, [order.index(axis) for axis in result])
 
 
 def _summed(call: Call, x: Tensor, term: str, needed: set[str]) -> tuple[Tensor, str]:

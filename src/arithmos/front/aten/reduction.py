@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from arithmos.front.aten.arithmetic import number, square, truth
+from arithmos.front.aten.arithmetic import square, truth
 from arithmos.front.aten.layout import reshape
 from arithmos.front.call import PER_SAMPLE, Call, Computed, Folded, Refusal, Tensor, own_axes, own_axis
 
@@ -17,19 +17,12 @@ def reduce(call: Call, op: str, x: Tensor, axes: tuple[int, ...], keepdims: bool
     return call.emit(op, x, axes=axes, keepdims=keepdims, suffix=suffix)
 
 
-def _numeric(call: Call, x: Tensor) -> Tensor:
-    """x for sums: numpy adds booleans as truth values."""
-    y = number(call, x)
-    assert isinstance(y, Computed | Folded)
-    return y
-
-
 def _sum(call: Call, x: Tensor, dims: Dims = None, keepdim: bool = False, *_: object) -> Tensor:
-    return reduce(call, "reduce_sum", _numeric(call, x), own_axes(x, dims), keepdim)
+    return reduce(call, "reduce_sum", x, own_axes(x, dims), keepdim)
 
 
 def _mean(call: Call, x: Tensor, dims: Dims = None, keepdim: bool = False, *_: object) -> Tensor:
-    return reduce(call, "reduce_mean", _numeric(call, x), own_axes(x, dims), keepdim)
+    return reduce(call, "reduce_mean", x, own_axes(x, dims), keepdim)
 
 
 def _sum_of_all(call: Call, x: Tensor, *_: object) -> Tensor:

@@ -8,9 +8,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from arithmos.front.aten.arithmetic import number
 from arithmos.front.aten.layout import repeat_each, reshape, swap, take
-from arithmos.front.call import Call, Computed, Folded, Tensor, own_axis
+from arithmos.front.call import Call, Folded, Tensor, own_axis
 
 
 def resample(call: Call, x: Tensor, matrices: dict[int, np.ndarray]) -> Tensor:
@@ -77,9 +76,7 @@ def _interpolate(call: Call, x: Tensor, size: object, align_corners: bool, *scal
 
 def _cumsum(call: Call, x: Tensor, dim: int, *_: object) -> Tensor:
     axis = own_axis(x, dim)
-    summed = number(call, x)
-    assert isinstance(summed, Computed | Folded)
-    return resample(call, summed, {axis: np.tril(np.ones((x.shape[axis],) * 2))})
+    return resample(call, x, {axis: np.tril(np.ones((x.shape[axis],) * 2))})
 
 
 def _unfold_image(

@@ -13,6 +13,7 @@ import numpy as np
 
 from arithmos.ir.graph import Graph, Node
 from arithmos.ir.interval import Interval
+from arithmos.targets.c.arena import ALIGNMENT
 from arithmos.targets.c.ctype import Term, ctype_of, literal, narrowed, stored_dtype
 from arithmos.targets.c.identifier import comment
 from arithmos.targets.c.layout import Layout, Loop, aligned, index, merged_axes, storage_order
@@ -23,11 +24,18 @@ from arithmos.targets.c.storage import Memory
 LOCALS = frozenset(
     re.findall(
         r"\w+",
-        """acc arena best c channel clip32 clip64 column columns context data first floor_div32 floor_div64 g i index
-        isqrt64 ix iy iz k kx ky kz max32 max64 min32 min64 n o observe ox oy oz p pixel row s start sum t tile v w""",
+        """acc arena best c channel clip32 clip64 column columns context data first floor_div32 floor_div64 g i
+        index isqrt64 ix iy iz k kx ky kz max32 max64 min32 min64 n o observe ox oy oz p pixel
+        row s scratch start sum t tile v w""",
     )
 ) | {f"{stem}{number}" for stem in ("i", "k", "o", "p", "sum") for number in range(16)}
 """Names the emitted functions use for themselves; values never get them."""
+
+MEMBERS = {"uint8": "u8", "int8": "i8", "uint16": "u16", "int16": "i16", "int32": "i32", "int64": "i64"}
+"""Types and their members in the unions that hold all memory."""
+
+STACK_LIMIT = 1 << 14
+"""Bytes of the largest array on the stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +85,12 @@ class Program:
 
 
 class Function:
-    """One C function while it is being written: its lines, its parameters, its arrays on the stack."""
+    """One C function while it is being written: its lines, its parameters, its own arrays."""
 
     def __init__(self, program: Program, step: Step) -> None:
         self.program, self.step = program, step
         self.parameters: dict[str, str] = {}
-        self.stack_bytes = 0
+        self.stack_bytes = self.scratch_bytes = 0
         self._lines: list[str] = []
         self._depth = 1
 
@@ -140,9 +148,18 @@ class Function:
         return sample_shape(self.program.graph.values[name].shape)
 
     def local(self, name: str, dtype: np.dtype, count: int, *, cleared: bool = False) -> None:
-        """An array on the stack."""
-        self.stack_bytes += count * dtype.itemsize
-        self.line(f"{ctype_of(dtype)} {name}[{count}]{' = {0}' if cleared else ''};")
+        """An array of the function's own: on the stack, or in the scratch memory all functions share if it is large."""
+        nbytes, ctype = count * dtype.itemsize, ctype_of(dtype)
+        if nbytes <= STACK_LIMIT:
+            self.stack_bytes += nbytes
+            self.line(f"{ctype} {name}[{count}]{' = {0}' if cleared else ''};")
+            return
+        place = f"scratch.{MEMBERS[dtype.name]} + {self.scratch_bytes // dtype.itemsize}"
+        self.scratch_bytes += -(-nbytes // ALIGNMENT) * ALIGNMENT
+        self.line(f"{ctype} *restrict {name} = {place};")
+        if cleared:
+            with self.loop("i", count):
+                self.line(f"{name}[i] = 0;")
 
     def operand(self, name: str) -> Operand:
         """A value in memory; the first use makes its owner a parameter. A constant is the header's array."""

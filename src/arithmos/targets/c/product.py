@@ -39,7 +39,7 @@ class Rows:
     """y[p, c] = bias[c] + sum over k of x[p, k] * w[c, k], in groups of filters that see their own columns.
 
     axes: the axes of y that p counts through; channel: the axis c. direct: the rows lie side by side in memory.
-    gather(function, position, fill, offset) writes the code that fills `column` for a position, `+ offset` included.
+    gather(function, position, offset) writes the code that fills `column` for a position, with `+ offset` everywhere.
     """
 
     x: Operand

@@ -44,6 +44,16 @@ class Compiled:
         return max((function.stack_bytes for function in self.functions.values()), default=0)
 
     @property
+    def scratch_bytes(self) -> int:
+        """What the large arrays of any one function need."""
+        return max((function.scratch_bytes for function in self.functions.values()), default=0)
+
+    @property
+    def static_bytes(self) -> int:
+        """All memory that is not on the stack."""
+        return self.memory.arena_bytes + self.scratch_bytes
+
+    @property
     def observed(self) -> tuple[str, ...]:
         """The values a traced program reports, in order: inputs, then node outputs."""
         return (*self.graph.inputs, *(step.root.output for step in self.steps))

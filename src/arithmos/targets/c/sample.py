@@ -38,11 +38,6 @@ def sample_shape(shape: Shape) -> Shape:
     return tuple(abs(extent) for extent in shape)
 
 
-def sizes(shape: Shape) -> int:
-    """Numbers in one sample."""
-    return math.prod(sample_shape(shape))
-
-
 def split(array: np.ndarray, place: Batch | None, n: int) -> np.ndarray:
     """(n, *sample shape), contiguous; a value without a batch axis is repeated."""
     if place is None:

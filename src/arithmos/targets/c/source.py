@@ -11,11 +11,10 @@ from arithmos.ir.cost import cost
 from arithmos.ir.graph import Graph
 from arithmos.ir.show import format_scale
 from arithmos.targets.c.ctype import ctype_of
+from arithmos.targets.c.emission import MEMBERS
 from arithmos.targets.c.identifier import comment, identifiers
 from arithmos.targets.c.numerals import numerals
 from arithmos.targets.c.program import Compiled, Port
-
-SHORT = {"uint8": "u8", "int8": "i8", "uint16": "u16", "int16": "i16", "int32": "i32", "int64": "i64"}
 
 HELPERS = {
     **{
@@ -77,7 +76,7 @@ def header(made: Compiled, digest: str) -> Iterator[bytes]:
         "Rounding: floor((x * mul + 2^(shift-1)) / 2^shift), then clipped.",
         f"{len(made.graph.nodes)} nodes, {total.macs:,} multiply-accumulates, {total.parameters:,} parameters,",
         f"{sum(table.array.nbytes for table in made.tables):,} bytes of constants, "
-        f"{made.memory.arena_bytes:,} bytes of static memory, {made.stack_bytes:,} bytes of stack.",
+        f"{made.static_bytes:,} bytes of static memory, {made.stack_bytes:,} bytes of stack.",
         f"Not reentrant: all calls of {name}_run share the static memory. No malloc, no floating point, no libraries.",
     ]
     macros = identifiers([port.identifier.upper() for port in (*made.inputs, *made.outputs)])
@@ -86,7 +85,7 @@ def header(made: Compiled, digest: str) -> Iterator[bytes]:
     for port in (*made.inputs, *made.outputs):
         lines.append(f"#define {upper}_{macros[port.identifier.upper()]}_SIZE {port.storage.layout.elements}")
     lines += [
-        f"#define {upper}_STATIC_BYTES {made.memory.arena_bytes}",
+        f"#define {upper}_STATIC_BYTES {made.static_bytes}",
         f"#define {upper}_STACK_BYTES {made.stack_bytes}",
         "",
     ]
@@ -112,17 +111,25 @@ def source(made: Compiled) -> str:
         "",
         ASSUMED.format(name=made.name),
     ]
-    dtypes = sorted({s.dtype.name for s in made.memory.storages.values() if s.kind == "arena"}, key=list(SHORT).index)
-    if dtypes:
-        members = [f"    {t}_t {SHORT[t]}[{made.memory.arena_bytes // np.dtype(t).itemsize}];" for t in dtypes]
-        lines += ["/* Intermediate values; those that never live together share bytes. */", "static union {"]
-        lines += [*members, "} arena;", ""]
+    dtypes = sorted({s.dtype.name for s in made.memory.storages.values() if s.kind == "arena"}, key=list(MEMBERS).index)
+    lines += _union(
+        "arena", "Intermediate values; those that never live together share bytes.", dtypes, made.memory.arena_bytes
+    )
+    shared = [name for name in MEMBERS if f"scratch.{MEMBERS[name]} " in functions]
+    lines += _union("scratch", "Large arrays of one function at a time.", shared, made.scratch_bytes)
     lines += [*used, functions]
-    lines += [*_value_table(made), _signature(made), "{", *_calls(made, dtypes), "}"]
+    lines += [*_value_table(made), _signature(made), "{", *_calls(made), "}"]
     return "\n".join(lines) + "\n"
 
 
-def _calls(made: Compiled, dtypes: Sequence[str]) -> list[str]:
+def _union(name: str, meaning: str, dtypes: Sequence[str], nbytes: int) -> list[str]:
+    if not dtypes:
+        return []
+    members = [f"    {dtype}_t {MEMBERS[dtype]}[{nbytes // np.dtype(dtype).itemsize}];" for dtype in dtypes]
+    return [f"/* {meaning} */", "static union {", *members, f"}} {name};", ""]
+
+
+def _calls(made: Compiled) -> list[str]:
     pointers, calls = [], []
     storages = made.memory.storages
     number = {value: i for i, value in enumerate(made.observed)}
@@ -140,7 +147,7 @@ def _calls(made: Compiled, dtypes: Sequence[str]) -> list[str]:
         else:
             storage, function = storages[value], made.functions[value]
             if storage.kind == "arena":
-                place = f"arena.{SHORT[storage.dtype.name]} + {storage.start // storage.dtype.itemsize}"
+                place = f"arena.{MEMBERS[storage.dtype.name]} + {storage.start // storage.dtype.itemsize}"
                 pointers.append(f"    {ctype_of(storage.dtype)} *const {made.names[value]} = {place};")
             calls.append(f"    {function.name}({', '.join(made.names[owner] for owner in function.order)});")
         calls += observed(value)
