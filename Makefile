@@ -23,7 +23,6 @@ check: $(TESTING)  ## what a change must pass: format, lint, types, layers, hous
 	$(PYTEST) -m "not slow"
 
 bench: $(TESTING)  ## measure every figure into bench/results, then renew the README's tables
-	$(BIN)/python -m pip install --quiet -e '.[bench]' -c constraints.txt
 	set -e; for figure in $(FIGURES); do echo "== $$figure"; $(BIN)/python $$figure; done
 	$(BIN)/python bench/readme.py
 
@@ -42,7 +41,7 @@ $(RUNNING): pyproject.toml constraints.txt | $(BIN)/python
 
 $(TESTING): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into .venv, some minutes the first time"
-	$(BIN)/python -m pip install --quiet -e '.[all,dev]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[all,dev,bench]' -c constraints.txt
 	touch $@ $(RUNNING)
 
 $(BIN)/python:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -29,3 +30,9 @@ def data_dir() -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The fast tests come first: a mistake shows within a minute."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def pytest_configure() -> None:
+    """A background job ignores Ctrl-C, and so would the tests of Ctrl-C and the processes they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

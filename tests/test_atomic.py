@@ -226,6 +226,17 @@ def test_a_full_disk_as_libraries_report_it(error: Exception, tmp_path: Path) ->
     assert tree(tmp_path) == {}
 
 
+def test_a_full_disk_in_an_output_inside_another_names_the_outer_one(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UsageError) as caught,
+        output_dir(tmp_path / "out") as outer,
+        output_dir(outer, force=True) as inner,
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(inner))
+    assert str(caught.value).startswith(f"cannot write out\n  at   {tmp_path / 'out'}\n  why  no space left on device;")
+    assert tree(tmp_path) == {}
+
+
 @pytest.mark.parametrize("existed", [False, True])
 @pytest.mark.parametrize("function", ["fsync", "rename"])
 def test_a_full_disk_at_the_end(function: str, existed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def room_for(target: Path, *, elsewhere: str = "choose another place") -> Iterat
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
-        if code := _disk_error(error, target):
+        if code := _disk_error(_reason(error), target):
             raise UsageError(
                 f"cannot write {target.name}",
                 where=str(target),
@@ -103,6 +103,12 @@ def room_for(target: Path, *, elsewhere: str = "choose another place") -> Iterat
                 fix=f"free some space, or {elsewhere}" if code in _FULL else elsewhere,
             ) from error
         raise
+
+
+def _reason(error: BaseException) -> BaseException:
+    """The reason of an output that was written inside this one: its user knows this one's name alone."""
+    inner = isinstance(error, UsageError) and f"/{_SCRATCH}" in error.where
+    return (error.__cause__ if inner else None) or error
 
 
 def _disk_error(error: BaseException, target: Path) -> int:

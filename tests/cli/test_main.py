@@ -80,19 +80,6 @@ def test_short_flags_are_the_agreed_ones() -> None:
     assert short == {"-o", "-v", "-q"}
 
 
-def test_a_wrong_verb_gets_a_suggestion(arithmos: Any) -> None:
-    result = arithmos("verfy", "net")
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert "No such command 'verfy'. Did you mean 'verify'?" in result.stderr
-
-
-def test_a_wrong_flag_gets_a_suggestion(arithmos: Any, bundle: Path) -> None:
-    result = arithmos("show", bundle, "--mermiad")
-    assert result.exit_code == 2
-    assert "No such option '--mermiad'. Did you mean '--mermaid'?" in result.stderr
-
-
 def ended_by(error: BaseException) -> Any:
     """The result of a verb that ends with this exception."""
 

@@ -96,7 +96,7 @@ def test_weights_must_be_finite_and_there() -> None:
     with torch.no_grad():
         model[0].weight[0, 0] = float("nan")
         model[0].bias[:2] = float("inf")
-    with pytest.raises(UnsupportedNetwork) as caught:
+    with pytest.raises(UsageError) as caught:
         trace(model, torch.zeros(1, 4))
     assert str(caught.value) == (
         "the weights of the network are not usable\n"
@@ -106,7 +106,7 @@ def test_weights_must_be_finite_and_there() -> None:
     )
     with torch.device("meta"):
         absent = nn.Linear(4, 4).eval()
-    with pytest.raises(UnsupportedNetwork, match="weight has no values: it is on the meta device"):
+    with pytest.raises(UsageError, match="weight has no values: it is on the meta device"):
         trace(absent, torch.zeros(1, 4, device="meta"))
 
 

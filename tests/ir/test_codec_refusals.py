@@ -121,11 +121,11 @@ def test_truncated_files(bundle: Path) -> None:
     data = (bundle / TENSORS).read_bytes()
     for length in (0, 4, 20, len(data) - 1):
         (bundle / TENSORS).write_bytes(data[:length])
-        assert "  why  a file is damaged: " in refusal(bundle)
+        assert f"  why  {TENSORS} is damaged: " in refusal(bundle)
     (bundle / TENSORS).write_bytes(data)
     text = (bundle / JSON).read_text()
     (bundle / JSON).write_text(text[: len(text) // 2])
-    assert "  why  a file is damaged: " in refusal(bundle)
+    assert f"  why  {JSON} is damaged: " in refusal(bundle)
 
 
 def test_a_flipped_byte_is_refused(bundle: Path) -> None:

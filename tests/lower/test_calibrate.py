@@ -141,7 +141,7 @@ def test_nan_in_a_batch_is_named_by_its_number() -> None:
     assert refusal(GRAPH, [IMAGES[:4], bad]) == (
         "calibration batch 1 cannot be used\n"
         "  why  input 'x': holds 3 values that are NaN or infinite\n"
-        "  fix  give arrays of the shapes and ranges that `arithmos show` prints"
+        "  fix  give finite numbers, in the shape of the example the network was traced with"
     )
 
 

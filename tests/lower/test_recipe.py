@@ -28,7 +28,7 @@ recipes = st.builds(
     edge_bits=st.integers(2, 16),
     scales=st.sampled_from(["dyadic", "power_of_two"]),
     joins=st.sampled_from(["fused", "equal"]),
-    multiplier_bits=st.integers(2, 31),
+    multiplier_bits=st.integers(8, 31),
     corrections=st.sets(st.sampled_from(CORRECTIONS)).map(tuple),
     overrides=st.dictionaries(
         st.sampled_from(["layer1.*", "*", "fc", 'we"ird key', "a.b[0]"]),
@@ -165,7 +165,7 @@ def test_every_bad_value_is_named_at_once() -> None:
         "       weight_scale must be one of channel, tensor, got 'row'\n"
         "       scales must be one of dyadic, power_of_two, got 'dyadic2'\n"
         "       joins must be one of fused, equal, got 'none'\n"
-        "       multiplier_bits must be an integer from 2 to 31, got 32\n"
+        "       multiplier_bits must be an integer from 8 to 31, got 32\n"
         "       there is no correction 'adaround', there are equalize, bias\n"
         "       overrides.'fc': 'joins' cannot differ between nodes "
         "(only weight_bits, activation_bits, weight_observer, activation_observer, weight_scale)\n"

@@ -58,6 +58,13 @@ def test_the_largest_value_is_in_the_histogram(top: float) -> None:
     assert seen.counts.sum() == 3 and seen.magnitude == np.float32(top)
 
 
+def test_numbers_that_stand_for_infinity_are_left_out() -> None:
+    masked = observe(np.array([[1.0, -2.0, -1e30, -1e9]], np.float32))
+    assert (masked.lo, masked.hi) == (-2.0, 1.0)
+    large = observe(np.array([[0.0, 1e12, 2e12]], np.float32))
+    assert large.hi == np.float32(2e12), "beside zeros alone they are the values themselves"
+
+
 def test_zeros_first() -> None:
     seen = observe(np.zeros((2, 3), np.float32), np.ones((1, 3), np.float32))
     assert seen.counts[0] == 6 and seen.counts.sum() == 9

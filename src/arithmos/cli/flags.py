@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -10,7 +11,26 @@ from typing import Any
 
 import click
 
-EXISTING = click.Path(exists=True, path_type=Path)
+from arithmos.errors import UsageError
+
+
+class Existing(click.Path):
+    """A path that must exist, refused in the words of every other bad input. A class because click asks for one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path as it was given. Raises UsageError where nothing has it."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.exists():
+            raise UsageError(
+                f"there is no {path}",
+                where=str(path.absolute()),
+                why=f"{param.get_error_hint(ctx) if param else 'it'} is read, and no file or folder has this path",
+                fix="check the path",
+            )
+        return path
+
+
+EXISTING = Existing()
 NEW = click.Path(path_type=Path)
 
 

@@ -22,6 +22,7 @@ COMPOSITE = (
 
 RENAMED = {
     "native_batch_norm_legit_no_training": "batch_norm",
+    "native_batch_norm_legit_functional": "batch_norm",
     "native_layer_norm": "layer_norm",
     "native_group_norm": "group_norm",
     "scaled_dot_product_attention": "attention",

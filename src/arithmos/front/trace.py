@@ -29,8 +29,9 @@ def trace(model: Any, example: Any = None, *, names: Sequence[str] | None = None
     extent there has no batch. names: the names of the inputs, instead of those of forward's arguments. Values are named
     by module path and operation ("layer1.0.conv1", "layer1.0.add"), weights as in the state dict. Minus infinity in
     masks becomes -1e30. None among the results is dropped.
-    Raises UsageError for a model in training mode or an example that does not fit, UnsupportedNetwork with the user's
-    lines for what cannot be traced (every operation at once), for non-finite weights and for decisions by values.
+    Raises UsageError for a model in training mode, an example that does not fit or weights that are not finite;
+    UnsupportedNetwork with the user's lines for what cannot be traced (every operation at once), for decisions by
+    values and for weights that forward hides.
     """
     if isinstance(model, ExportedProgram):
         program = model
@@ -119,13 +120,14 @@ def _arguments(model: nn.Module, example: Any) -> Example:
 
 def _check_state(program: ExportedProgram) -> None:
     """Weights must be there and finite; infinities in buffers are masks."""
-    problems = []
+    problems, lost = [], False
     parameters = set(program.graph_signature.parameters)
     for name, tensor in {**program.state_dict, **program.constants}.items():
         if not isinstance(tensor, torch.Tensor):
             continue
         if isinstance(tensor, FakeTensor):
             problems.append(f"{name} has no values: forward takes .data of a tensor, use .detach()")
+            lost = True
         elif tensor.is_meta:
             problems.append(f"{name} has no values: it is on the meta device")
         elif tensor.dtype.is_floating_point and not torch.isfinite(tensor).all():
@@ -134,7 +136,7 @@ def _check_state(program: ExportedProgram) -> None:
                 problems.append(f"{name} holds {nan} NaN and {infinite} infinite values")
     if problems:
         more = [f"… {len(problems) - MOST_LISTED} more"] if len(problems) > MOST_LISTED else []
-        raise UnsupportedNetwork(
+        raise (UnsupportedNetwork if lost else UsageError)(
             "the weights of the network are not usable",
             why="\n       ".join(problems[:MOST_LISTED] + more),
             fix="load finite weights before tracing",

@@ -49,7 +49,9 @@ def admit(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
         raise UsageError(
             "the network cannot take these inputs",
             why="\n       ".join(problems),
-            fix="give arrays of the shapes and ranges that `arithmos show` prints",
+            fix="give arrays of the shapes and ranges that `arithmos show` prints"
+            if graph.op_set == "int"
+            else "give finite numbers, in the shape of the example the network was traced with",
         )
     return arrays
 

@@ -74,13 +74,10 @@ def load(path: str | Path) -> Graph:
         raise _refuse(
             folder, f"it has no {' and no '.join(missing)}", "give a directory that `arithmos quantize` wrote"
         )
-    try:
-        document = json.loads((folder / GRAPH_FILE).read_text())
-        tensors = safetensors.numpy.load_file(folder / TENSOR_FILE)
-    except (ValueError, SafetensorError) as error:
-        raise _refuse(folder, f"a file is damaged: {error}", "copy or make the bundle again") from error
+    document = _undamaged(folder / GRAPH_FILE, lambda file: json.loads(file.read_text()))
+    tensors = _undamaged(folder / TENSOR_FILE, safetensors.numpy.load_file)
     schema = document.get("schema") if isinstance(document, dict) else None
-    if not isinstance(schema, int) or schema < 1:
+    if type(schema) is not int or schema < 1:
         raise _refuse(folder, f"{GRAPH_FILE} has no schema number", "give a directory that `arithmos quantize` wrote")
     if schema > SCHEMA:
         raise _refuse(folder, f"its schema is {schema}, this version reads up to {SCHEMA}", "upgrade arithmos")
@@ -98,9 +95,9 @@ def load(path: str | Path) -> Graph:
         document = MIGRATIONS[number](document)
     try:
         graph = decode(document, tensors)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problems = problems_of(graph)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise _refuse(folder, f"{GRAPH_FILE} is not a graph: {error!r}", "make the bundle again") from error
-    problems = problems_of(graph)
     if problems:
         raise _refuse(folder, "\n       ".join(problems[:12]), "make the bundle again from the network")
     return graph
@@ -138,9 +135,15 @@ def decode(document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Gr
         ),
         {name: _decode_value(name, value) for name, value in document["values"].items()},
         {name: tensors[name] for name in document["tensors"]},
-        tuple(document["inputs"]),
-        tuple(document["outputs"]),
+        _names(document["inputs"]),
+        _names(document["outputs"]),
     )
+
+
+def _names(listed: object) -> tuple[str, ...]:
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise TypeError(f"{listed!r} is not a list of names")
+    return tuple(listed)
 
 
 def random_inputs(graph: Graph, n: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -212,6 +215,13 @@ def _file_problems(document: dict[str, Any], folder: Path) -> list[str]:
     return problems
 
 
+def _undamaged(file: Path, read: Callable[[Path], Any]) -> Any:
+    try:
+        return read(file)
+    except (ValueError, RecursionError, SafetensorError) as error:
+        raise _refuse(file.parent, f"{file.name} is damaged: {error}", "copy or make the bundle again") from error
+
+
 def _refuse(folder: Path, why: str, fix: str) -> UsageError:
     return UsageError("this bundle cannot be loaded", where=str(folder), why=why, fix=fix)
 
@@ -250,10 +260,15 @@ def encode_scale(scale: Scale) -> dict[str, Any]:
 
 def decode_scale(entry: Mapping[str, Any]) -> Scale:
     """The inverse of encode_scale."""
-    if "axis" in entry:
-        return PerChannel(entry["axis"], tuple(_decode_number(s) for s in entry["scales"]))
-    return _decode_number(entry)
+    if "axis" not in entry:
+        return _decode_number(entry)
+    scales = tuple(_decode_number(s) for s in entry["scales"])
+    if index(entry["axis"]) >= 0 or not scales:
+        raise ValueError("a scale per channel has an axis counted from the end, and one scale for each channel")
+    return PerChannel(index(entry["axis"]), scales)
 
 
 def _decode_number(entry: Mapping[str, Any]) -> PowerOfTwo | Dyadic:
-    return PowerOfTwo(entry["exponent"]) if "exponent" in entry else Dyadic(entry["mul"], entry["shift"])
+    if "exponent" in entry:
+        return PowerOfTwo(index(entry["exponent"]))
+    return Dyadic(index(entry["mul"]), index(entry["shift"]))

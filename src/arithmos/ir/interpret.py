@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from arithmos.ir.border import fits
 from arithmos.ir.graph import Graph
 from arithmos.ir.interval import interval_of
 from arithmos.ir.ops import OP_SETS
@@ -18,7 +19,7 @@ def interpret(
     (integers given to a float graph too, except where they are indices).
 
     A value is dropped after its last reader, so the memory is that of the live values. An integer that leaves its
-    proven range would be a defect of arithmos and stops the run: there is no silent wrap.
+    proven range, or an array of another shape, would be a defect of arithmos and stops the run: no silent wrap.
     """
     kind = np.int64 if graph.op_set == "int" else dtype
     whole = set() if graph.op_set == "int" else indices(graph)
@@ -33,7 +34,10 @@ def interpret(
         kept = whole if node.op == "gather" or node.output in whole else set()
         arrays = [_cast(live[n] if n in live else graph.constants[n], kind, n in kept) for n in node.inputs]
         result = table[node.op].run(*arrays, **node.attrs)
-        interval = graph.values[node.output].range
+        value = graph.values[node.output]
+        if not fits(value.shape, result.shape):
+            raise AssertionError(f"{node.output} has the shape {result.shape}, inferred was {value.shape}")
+        interval = value.range
         if interval is not None and interval_of(result) not in interval:
             raise AssertionError(f"{node.output} left its proven range {interval}: {interval_of(result)}")
         yield node.output, result

@@ -130,7 +130,8 @@ def unify_scales(graph: Graph, grids: Mapping[str, Grid], *, equal_joins: bool) 
 
     With equal_joins also to the operands and the result of every residual add, which then needs no multiplier. The
     coarsest step of a group is taken, so that nothing saturates more than before. Values between a join and the op
-    that really rounds (relu, pooling, layout) pass the group on.
+    that really rounds (relu, pooling, layout) pass the group on. An input, or a value that others read too, keeps its
+    own step (except for equal_joins) and is rounded to the group's at the join.
     """
     parent = {name: name for name in grids}
 
@@ -139,7 +140,11 @@ def unify_scales(graph: Graph, grids: Mapping[str, Grid], *, equal_joins: bool) 
             name = parent[name]
         return name
 
-    made_by = producers(graph)
+    made_by, readers = producers(graph), consumers(graph)
+
+    def free(name: str) -> bool:
+        return equal_joins or (name not in graph.inputs and len(readers[name]) == 1 and name not in graph.outputs)
+
     for node in graph.nodes:
         joins = node.op in SHARES_GRID or (equal_joins and node.op == "add")
         passes_on = node.op in KEEPS_SIGN - {"avg_pool", "reduce_mean", "reduce_sum", "sum_pool"} or node.op in (
@@ -147,9 +152,10 @@ def unify_scales(graph: Graph, grids: Mapping[str, Grid], *, equal_joins: bool) 
             "clip",
             "relu",
         )
-        names = [node.output, *node.inputs] if joins else [node.output, node.inputs[0]] if passes_on else []
+        read = [n for n in (node.inputs if joins else node.inputs[:1] if passes_on else ()) if free(n)]
+        names = [node.output, *read] if read else []
         members = [n for n in names if n in grids]
-        if passes_on and not joins and (members != names or not _rounds_nothing(made_by, node, equal_joins)):
+        if names and not joins and (members != names or not _rounds_nothing(made_by, node, equal_joins)):
             continue
         for other in members[1:]:
             parent[root(other)] = root(members[0])

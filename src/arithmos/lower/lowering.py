@@ -16,7 +16,7 @@ from arithmos.lower.form import Form, Term, single
 from arithmos.lower.grids import edge_layers
 from arithmos.lower.recipe import Recipe
 from arithmos.quant.grid import Grid, round_half_up, symmetric
-from arithmos.quant.multiplier import exact_shift, multipliers
+from arithmos.quant.multiplier import multipliers
 from arithmos.quant.rtn import round_to_nearest, weight_steps
 
 LAST_LEVEL = 1 << 15
@@ -118,10 +118,10 @@ class Lowering:
         value, own = self.integer(name)
         if own == step:
             return value
-        key = f"{name}.rescaled"
-        if key not in self._integers:  # one step is all a value is ever asked for: its group's, by unify_scales
-            levels = self.grids[name].range
-            self._integers[key] = self.requantize(self.forms[name], step, levels, origin=origin, name=key)
+        key = f"{name} in steps of {step!r}"
+        if key not in self._integers:
+            form, levels, new = self.forms[name], self.grids[name].range, f"{name}.rescaled"
+            self._integers[key] = self.requantize(form, step, levels, origin=origin, name=new)
         return self._integers[key]
 
     def operand(self, name: str) -> Form:
@@ -134,12 +134,12 @@ class Lowering:
     def requantize(self, form: Form, step: float, levels: Interval, *, origin: str, name: str) -> str:
         """The form as integers of one grid: clip(floor((sum M_i * q_i + K + 2**(n-1)) / 2**n), levels)."""
         bits, least = self.recipe.multiplier_bits, 2 * min(levels.hi, LAST_LEVEL)
-        muls, shift = multipliers([t.factor / step for t in form.terms], bits, least)
-        if len(form.terms) > 1 and shift and any(_coarse(m) for m in muls):
-            terms = tuple(
-                self._refine(t, step, shift, origin, name) if _coarse(m) else t
-                for t, m in zip(form.terms, muls, strict=True)
-            )
+        ratios = [t.factor / step for t in form.terms]
+        muls, shift = multipliers(ratios, bits, least)
+        coarse = [_coarse(m, r * 2.0**shift) for m, r in zip(muls, ratios, strict=True)]
+        if len(form.terms) > 1 and shift and any(coarse):
+            pairs = zip(form.terms, coarse, strict=True)
+            terms = tuple(self._refine(t, step, shift, origin, name) if bad else t for t, bad in pairs)
             form = Form(terms, form.offset)
             muls, shift = multipliers([t.factor / step for t in terms], bits, least)
         muls = [_smallest(m) for m in muls]
@@ -216,10 +216,9 @@ class Lowering:
         self.forms[name] = form
 
 
-def _coarse(mul: np.ndarray) -> bool:
-    """Whether rounding costs the largest multiplier more than 1 part in 256; powers of two cost nothing."""
-    largest = int(np.abs(mul).max(initial=0))
-    return largest < 128 and exact_shift(mul.astype(np.float64)) is None
+def _coarse(mul: np.ndarray, exact: np.ndarray) -> bool:
+    """Whether rounding `exact` to integers costs the largest one more than 1 part in 256."""
+    return int(np.abs(mul).max(initial=0)) < 128 and bool(np.any(mul != exact))
 
 
 def _smallest(array: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from arithmos.passes.fold_constants import fold_constants
 from arithmos.passes.fold_padding import fold_padding
 from arithmos.passes.fuse_requantize import fuse_requantize
 from arithmos.passes.merge_tables import merge_tables
+from arithmos.passes.rename import rename
 
 PREPARE = (fold_constants, fold_padding, fold_batch_norm, dead_code)
 FINISH = (fold_constants, fuse_requantize, merge_tables, dead_code)
@@ -47,6 +48,7 @@ def quantize(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> Graph:
     net = lower(prepared, stats, recipe)
     for run_pass in FINISH:
         net = run_pass(net)
+    net = rename(net, dict(zip(net.outputs, graph.outputs, strict=True)))
     check(net)
     return net
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -109,7 +109,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "scales": ("dyadic", "power_of_two"),
     "joins": ("fused", "equal"),
 }
-BIT_RANGES = {"weight_bits": (2, 16), "activation_bits": (2, 16), "edge_bits": (2, 16), "multiplier_bits": (2, 31)}
+BIT_RANGES = {"weight_bits": (2, 16), "activation_bits": (2, 16), "edge_bits": (2, 16), "multiplier_bits": (8, 31)}
 
 
 def _shape_problems(recipe: Recipe) -> list[str]:
@@ -125,11 +125,19 @@ def _shape_problems(recipe: Recipe) -> list[str]:
     ]
 
 
+def _unknown(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"there is no '{name}'" + (f", did you mean '{close[0]}'?" if close else "")
+
+
 def _problems(recipe: Recipe) -> list[str]:
+    known = [f.name for f in fields(Recipe)]
     problems = [problem for f in fields(Recipe) for problem in _value_problems(f.name, getattr(recipe, f.name))]
     for glob, chosen in recipe.overrides.items():
         for name, value in chosen.items():
-            if name not in PER_NODE:
+            if name not in known:
+                problems.append(f"overrides.{glob!r}: {_unknown(name, PER_NODE)}")
+            elif name not in PER_NODE:
                 problems.append(
                     f"overrides.{glob!r}: '{name}' cannot differ between nodes (only {', '.join(PER_NODE)})"
                 )
@@ -159,11 +167,7 @@ def _value_problems(name: str, value: Any) -> list[str]:
 def from_mapping(data: Mapping[str, Any], where: str = "") -> Recipe:
     """The recipe of a parsed TOML document. Raises UsageError naming every unknown key with the closest known one."""
     known = [f.name for f in fields(Recipe)]
-    unknown = []
-    for key in data:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            unknown.append(f"there is no '{key}'" + (f", did you mean '{close[0]}'?" if close else ""))
+    unknown = [_unknown(key, known) for key in data if key not in known]
     if unknown:
         raise UsageError(
             "this recipe has unknown keys",

@@ -8,13 +8,15 @@ from collections.abc import Callable
 import numpy as np
 
 from arithmos.approx.tables import FUNCTIONS, entries
+from arithmos.ir.border import round_to_grid
 from arithmos.ir.graph import Graph, Node
 from arithmos.ir.ops.norm import window_sizes
 from arithmos.ir.ops.op import broadcast
 from arithmos.lower.form import Form, Term, plus, single, times
 from arithmos.lower.grids import levels_of, nearest_level
-from arithmos.lower.lowering import Lowering
+from arithmos.lower.lowering import UNBOUNDED, Lowering
 from arithmos.lower.weights import integer_weights
+from arithmos.quant.observe import SENTINEL
 
 Rule = Callable[[Lowering, Node], Form]
 
@@ -124,7 +126,8 @@ def _moved(state: Lowering, node: Node) -> Form:
 
 def _pad(state: Lowering, node: Node) -> Form:
     value, step = _on_one_step(state, node.inputs[0])
-    attrs = {"margins": node.attrs["margins"], "fill": math.floor(node.attrs["fill"] / step + 0.5)}
+    levels = state.range(value) if abs(node.attrs["fill"]) >= SENTINEL else UNBOUNDED
+    attrs = {"margins": node.attrs["margins"], "fill": int(round_to_grid(np.asarray(node.attrs["fill"]), step, levels))}
     return single(state.emit("pad", value, origin=node.output, name=node.output, factor=step, **attrs), step)
 
 
@@ -186,7 +189,8 @@ def _on_grid_of(state: Lowering, name: str, step: float, origin: str) -> str:
     """The value as integers of the given step: as they are where the step is theirs, else rounded to it."""
     array = state.array(name)
     if array is not None:
-        return state.constant(name, np.floor(array / step + 0.5).astype(np.int64), origin, step)
+        levels = state.grids[origin].range
+        return state.constant(name, round_to_grid(array, step, levels), origin, step)
     return state.rescaled(name, step, origin)
 
 
@@ -215,8 +219,7 @@ def _gather(state: Lowering, node: Node) -> Form:
     """Rows of a matrix on the grid of the result; the indices are integers already."""
     data, grid = state.array(node.inputs[0]), state.grids[node.output]
     assert data is not None, "unsupported() refuses computed rows"
-    rows = np.clip(np.floor(data / grid.step + 0.5).astype(np.int64), grid.range.lo, grid.range.hi)
-    constant = state.constant(node.inputs[0], rows, node.output, grid.step)
+    constant = state.constant(node.inputs[0], round_to_grid(data, grid.step, grid.range), node.output, grid.step)
     indices = state.array(node.inputs[1])
     index = (
         state.forms[node.inputs[1]].value if indices is None else state.constant(node.inputs[1], indices, node.output)

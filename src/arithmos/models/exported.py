@@ -107,7 +107,7 @@ def _check_pickle(content: bytes, name: str, file: Path) -> None:
 
 def _check_entry(key: str, value: Any, file: Path) -> None:
     match key, value:
-        case "use_pickle", True:
+        case "use_pickle", value if value is not False:  # torch asks for truth, not for True
             raise runs_code(file, "the pickle of a tensor")
         case "expr_str" | "guards_code", str() if not is_arithmetic(value):
             raise runs_code(file, value, "code")

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from arithmos.errors import RangeError
 from arithmos.ir.interval import Interval, unsigned
 from arithmos.ir.scale import round_scale
 
@@ -39,5 +40,12 @@ def admissible_step(step: float, kind: ScaleKind) -> float:
 
 
 def round_half_up(x: np.ndarray) -> np.ndarray:
-    """floor(x + 1/2) as int64: the project's one rounding rule; ties go towards +inf."""
+    """floor(x + 1/2) as int64: the one rounding rule; ties go towards +inf. Raises RangeError from 2**62 on."""
+    largest = float(np.abs(x).max(initial=0))
+    if not largest < 2.0**62:
+        raise RangeError(
+            f"a constant of {largest:.6g} steps does not fit 64 bits",
+            why="a number of the network is that many times larger than the step of the value it meets",
+            fix="scale the network's constants, or keep this part of it out of the integers",
+        )
     return np.floor(np.asarray(x, dtype=np.float64) + 0.5).astype(np.int64)

@@ -15,6 +15,9 @@ BINS = 2048
 SMALLEST = -100
 """Exponent of the narrowest histogram: the width of its bins is a normal float32."""
 
+SENTINEL = 1e8
+"""Masks write such numbers where a term is absent; a grid that reached so far would leave nothing of the rest."""
+
 CANDIDATES = 81
 """MSE tries this many thresholds, evenly from 20 % to 100 % of the maximum."""
 
@@ -58,7 +61,7 @@ class Observer:
         """Add a batch (batch axis first)."""
         if x.size == 0:
             return
-        x = x.reshape(-1, 1) if x.ndim < 2 else x
+        x = _without_sentinels(x.reshape(-1, 1) if x.ndim < 2 else x)
         magnitude = np.abs(x, dtype=np.float64).ravel() if x.dtype != np.float32 else np.abs(x).ravel()
         top = float(magnitude.max())
         if not math.isfinite(top):
@@ -88,6 +91,15 @@ class Observer:
         mean = np.atleast_2d(np.asarray(self._sum) / max(self._n, 1))  # (channel, feature); one row where they are one
         by_channel = mean[0] if np.ndim(self._sum) < 2 else mean.mean(axis=1)
         return Observation(self._lo, self._hi, self._counts.copy(), self._width or 1.0, by_channel, mean.mean(axis=0))
+
+
+def _without_sentinels(x: np.ndarray) -> np.ndarray:
+    """x with 0 for what stands for infinity: finite magnitudes from SENTINEL on, beside smaller ones not 0."""
+    magnitude = np.abs(x)
+    sentinel = magnitude >= np.float64(SENTINEL)
+    if not sentinel.any() or not np.any(magnitude[~sentinel]):
+        return x
+    return np.where(sentinel & np.isfinite(x), 0, x)
 
 
 def threshold(seen: Observation, observer: str, levels: Interval, kind: ScaleKind) -> float:

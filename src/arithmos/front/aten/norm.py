@@ -50,6 +50,21 @@ def _batch_norm_evaluated(
     return _batch_norm(call, x, weight, bias, mean, var, False, momentum, eps), None, None
 
 
+def _batch_norm_functional(
+    call: Call,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, None, None, Tensor, Tensor]:
+    """What torch makes of a batch norm that updates its statistics: a program exported in training mode."""
+    return _batch_norm(call, x, weight, bias, mean, var, training, momentum, eps), None, None, mean, var
+
+
 def layer_norm(
     call: Call,
     x: Tensor,
@@ -144,6 +159,7 @@ def _rms_norm(
 ROWS = {
     "aten.batch_norm.default": _batch_norm,
     "aten._native_batch_norm_legit_no_training.default": _batch_norm_evaluated,
+    "aten._native_batch_norm_legit_functional.default": _batch_norm_functional,
     "aten.layer_norm.default": _layer_norm,
     "aten.native_layer_norm.default": _native_layer_norm,
     "aten.group_norm.default": _group_norm,

@@ -18,7 +18,8 @@ Margins = tuple[tuple[int, int, int], ...]
 
 
 def _reshape_infer(x: Shape, *, shape: Shape) -> Shape:
-    expect(sum(e < 0 for e in shape) <= 1, f"only one axis of {shape} may hold the batch")
+    for side in (x, shape):
+        expect(sum(e < 0 for e in side) <= 1, f"only one axis of {side} may hold the batch")
     expect(math.prod(x) == math.prod(shape), f"{x} and {shape} have different numbers of elements")
     return shape
 
@@ -59,6 +60,8 @@ def _concat_bound(*xs: Fact, axis: int) -> Interval:
 
 
 def _slice_infer(x: Shape, *, slices: Slices) -> Shape:
+    axes = [axis for axis, *_ in slices]
+    expect(len(set(axes)) == len(axes), f"each axis can be sliced once, got axes {axes}")
     result = list(x)
     for axis, start, step, count in slices:
         expect(0 <= axis < len(x) and x[axis] > 0, f"axis {axis} of {x} cannot be sliced")

@@ -17,6 +17,7 @@ def window_count(space: Shape, kernel: Shape, stride: Shape, padding: Pairs, dil
         f"kernel, stride, padding and dilation need {axes} entries, one for each spatial axis",
     )
     expect(min((*stride, *dilation, *kernel), default=1) >= 1, "stride, dilation and kernel must be positive")
+    expect(min(space, default=1) >= 1, f"the spatial axes {space} must not hold the batch or be empty")
     expect(all(min(pair) >= 0 for pair in padding), "padding must not be negative (use slice)")
     counts = tuple(
         (size + sum(pad) - d * (k - 1) - 1) // s + 1
