@@ -217,7 +217,7 @@ def drawn_into(b: Builder, seed: int, prefix: str = "") -> list[str]:
             y = OPS[op](d, d.values[-d.upto(1, min(3, len(d.values)))])
         except (ArithmosError, IndexError):
             continue
-        small = np.prod([abs(extent) for extent in d.shape(y)]) <= 20_000 and 2 <= len(d.shape(y)) <= 6
+        small = np.prod([abs(extent) for extent in d.shape(y)]) <= 4_000 and 2 <= len(d.shape(y)) <= 6
         (d.values if small else d.ends).append(y)
     return list(dict.fromkeys([*(v for v in d.values if d.rng.random() < 0.2), *d.ends, d.values[-1]]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
@@ -17,7 +16,7 @@ from arithmos.ir.build import Builder
 from arithmos.ir.codec import random_inputs
 from arithmos.ir.graph import BATCH, Graph
 from arithmos.ir.interpret import evaluate
-from arithmos.ir.interval import Interval, narrowest_dtype, signed, unsigned
+from arithmos.ir.interval import Interval, signed, unsigned
 from arithmos.ir.ops import INT
 from arithmos.targets.engine import backend as backends
 from arithmos.targets.engine import prepare, proof, stream
@@ -27,28 +26,9 @@ from arithmos.targets.engine.library import PATHS, kernels
 from arithmos.targets.engine.planner import Host, Kernels, plan
 from arithmos.targets.engine.runner import Execution
 from arithmos.targets.engine.torch_product import torch_product
+from engine_backends import DIFFERENT, TESTED, assert_same, needs_torch
 from factories import INTEGER, conv, int8_weight
 from samples import INT_EXAMPLES, all_inputs, example_graph
-
-needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason='needs torch: pip install "arithmos[torch]"')
-TESTED = [pytest.param(name, marks=[needs_torch] * (name == "torch")) for name in BACKENDS if name != "cuda"]
-DIFFERENT = [p for p in TESTED if p.values[0] in ("native", "plain", "torch", "numpy")]
-"""Backends that differ in more than the width of a vector."""
-
-
-def assert_same(graph: Graph, inputs: dict[str, np.ndarray], backend: str, threads: int = 0) -> None:
-    """Fused and value by value, in the narrowest types, in graph order."""
-    want = evaluate(graph, inputs, every=True)
-    outputs = prepare(graph, False, backend=backend, threads=threads)(inputs)
-    assert list(outputs) == list(dict.fromkeys(graph.outputs))
-    for name, array in outputs.items():
-        np.testing.assert_array_equal(array, want.get(name, graph.constants.get(name)), err_msg=f"{name}, fused")
-    every = prepare(graph, True, backend=backend, threads=threads)(inputs)
-    assert list(every) == list(want)
-    for name, array in every.items():
-        np.testing.assert_array_equal(array, want[name], err_msg=name)
-        interval = graph.values[name].range
-        assert interval is not None and array.dtype == narrowest_dtype(interval), name
 
 
 def few_inputs(graph: Graph, backend: str) -> Iterator[dict[str, np.ndarray]]:

@@ -29,8 +29,8 @@ class Affine:
 
 
 def magnitude(array: np.ndarray) -> int:
-    """max |x|, 0 for an empty array."""
-    return int(np.abs(array).max(initial=0))
+    """max |x|, 0 for an empty array; exact at any size, while np.abs leaves -2**63 as it is."""
+    return max(int(array.max(initial=0)), -int(array.min(initial=0)))
 
 
 def single(name: str) -> Affine:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arithmos.ir.interval import Interval, signed
+from arithmos.targets.engine.affine import LIMIT, magnitude
 from arithmos.targets.engine.library import DOUBLE, FLOAT, INT64
 from arithmos.targets.engine.step import Conv, Requantize, Tensor
 
@@ -128,10 +129,10 @@ def pack_finish(requantize: Requantize, output: Tensor) -> PackedFinish | None:
     for term, by in terms:
         constant = constant - term.tensor.zero * by
     low, high = requantize.lo + output.zero, requantize.hi + output.zero
-    reach = int(np.abs(constant).max()) + int(np.abs(multiplier).max()) * requantize.acc.magnitude
+    reach = magnitude(constant) + magnitude(multiplier) * requantize.acc.magnitude
     for term, by in terms:
         widest = term.tensor.range.magnitude + term.tensor.zero
-        reach += int(np.abs(by).max()) * widest
+        reach += magnitude(by) * widest
     fits = reach >> shift < 1 << 31
     is_float = _is_float(requantize.acc.magnitude, multiplier)
     is_float = is_float and _sum_is_float(constant, [(by, t.tensor) for t, by in terms])
@@ -160,16 +161,18 @@ def _per_channel(array: np.ndarray, channels: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(array, dtype=np.int64).reshape(-1), (channels,)).copy()
 
 
-def _is_float(magnitude: int, multiplier: np.ndarray) -> bool:
+def _is_float(reach: int, multiplier: np.ndarray) -> bool:
     """Whether accumulators up to this magnitude and the multipliers are float32 numbers."""
-    return magnitude <= SIGNIFICAND and int(np.abs(_odd_part(multiplier)).max()) <= SIGNIFICAND
+    return reach <= SIGNIFICAND and magnitude(_odd_part(multiplier)) <= SIGNIFICAND
 
 
 def _sum_is_float(constant: np.ndarray, terms: list[tuple[np.ndarray, Tensor]]) -> bool:
     """Whether constant + sum of multiplier * stored byte is a float32 number after every addition, for all bytes."""
+    if magnitude(constant) >= LIMIT:
+        return False  # the sums below might leave int64
     grain, reach = _grain(constant), np.abs(constant)
     for by, tensor in terms:
-        if tensor.width != 1 or int(np.abs(_odd_part(by)).max()) > SIGNIFICAND:
+        if tensor.width != 1 or magnitude(_odd_part(by)) > SIGNIFICAND:
             return False
         grain = np.minimum(grain, _grain(by))
         reach = reach + np.abs(by) * 255

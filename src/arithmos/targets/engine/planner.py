@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from arithmos.ir.graph import Graph, Node, consumers, producers
 from arithmos.ir.interval import Interval, narrowest_dtype, signed
+from arithmos.passes.rewrite import prune
 from arithmos.targets.engine.orientation import Orientation, extents, pitches
 from arithmos.targets.engine.program import Program
 from arithmos.targets.engine.rules import DEFERRED, RULES
@@ -169,9 +170,10 @@ class Planner:
 
     def _flush(self) -> None:
         """End the current program; what later nodes need of it is stored."""
-        live: dict[str, bool] = {}
-        for name, _ in list(self._tensors):
-            if name not in self._arrays and (name in self.graph.outputs or self._is_read_later(name, live)):
+        inside = [name for name, _ in self._tensors if name not in self._arrays]
+        later = self._read_later() if inside else set()
+        for name in inside:
+            if name in self.graph.outputs or name in later:
                 self.array(name)
         if self.steps:
             program = Program(self.steps, self._library)
@@ -181,19 +183,21 @@ class Planner:
         self._externals.clear()
         self._written, self._read = [], []
 
-    def _is_read_later(self, name: str, memo: dict[str, bool]) -> bool:
-        """Whether a node that is not computed yet, and is itself needed, reads the value."""
-        if name not in memo:
-            memo[name] = any(
-                node.output not in self._computed
-                and (node.output in self.graph.outputs or self._is_read_later(node.output, memo))
-                for node in self._readers[name]
-            )
-        return memo[name]
+    def _read_later(self) -> set[str]:
+        """What the nodes read that are not computed yet and still have to be."""
+        read: set[str] = set()
+        for node in reversed(self.graph.nodes):
+            if node.output not in self._computed and (node.output in self.graph.outputs or node.output in read):
+                read.update(node.inputs)
+        return read
 
 
 def plan(graph: Graph, library: ctypes.CDLL | None, every: bool) -> tuple[Segment, ...]:
-    """The segments that compute the outputs, or every value. Without a library every node runs on the host."""
+    """The segments that compute every value, or the outputs: then nodes that no output needs are left out.
+
+    Without a library every node runs on the host.
+    """
+    needed = graph if every else prune(graph)
     if library is None:
-        return tuple(Host(node) for node in graph.nodes)
-    return Planner(graph, library, every).plan()
+        return tuple(Host(node) for node in needed.nodes)
+    return Planner(needed, library, every).plan()

@@ -33,7 +33,7 @@ class Execution:
     def values(self, inputs: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
         """Every value that the plan makes, inputs first, constant outputs last; dropped after its last reader."""
         graph = self._graph
-        live = {name: np.ascontiguousarray(inputs[name], dtype=self._dtype(name)) for name in graph.inputs}
+        live = {name: np.asarray(inputs[name], dtype=self._dtype(name), order="C") for name in graph.inputs}
         sizes = (batch_size(graph.values[name].shape, array.shape) for name, array in live.items())
         images = next((size for size in sizes if size is not None), 1)
         yield from live.items()

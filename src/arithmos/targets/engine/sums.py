@@ -13,7 +13,7 @@ from arithmos.ir.interval import ZERO, Interval, signed
 from arithmos.targets.engine.affine import Affine, affine, magnitude
 from arithmos.targets.engine.layers import Layer, emit_layer, last_two, layer_of
 from arithmos.targets.engine.library import MAX_TERMS
-from arithmos.targets.engine.orientation import Orientation, channel_axis, per_channel
+from arithmos.targets.engine.orientation import Orientation, channel_axis, extents, per_channel
 from arithmos.targets.engine.step import Join, Pool, Requantize, Tensor, Term
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def finish(state: Planner, name: str, total: Affine, shift: int) -> bool:
 def _sum(state: Planner, name: str, total: Affine, shift: int) -> Sum | None:
     """The sum per channel; None where the kernels cannot hold it."""
     shape, interval = state.graph.values[name].shape, state.range(name)
-    if shift > MAX_SHIFT or not 1 <= len(total.terms) <= MAX_TERMS + 1 or not _fits(state, total, shift):
+    if extents(shape, "first") is None or shift > MAX_SHIFT:
+        return None
+    if not 1 <= len(total.terms) <= MAX_TERMS + 1 or not _fits(state, total, shift):
         return None
     if any(state.graph.values[term].shape != shape or state.range(term) not in signed(32) for term, _ in total.terms):
         return None
@@ -141,7 +143,9 @@ def _after_pool(state: Planner, form: Sum) -> bool:
     acc = pool.inputs[0]
     layer = layer_of(state, acc) if state.is_private(acc) else None
     before = state.shaped(acc, form.orientation, form.output.range)
-    if layer is None or layer.orientation != "first" != form.orientation or before is None or operand.factor.min() < 0:
+    if layer is None or before is None or operand.factor.min() < 0:
+        return False
+    if layer.orientation != "first" or form.orientation != "first":  # the pool's windows lie on the axes behind 1
         return False
     state.ready(layer.source)
     emit_layer(state, layer, before, form.rounding(state.range(acc), operand.factor))

@@ -48,6 +48,8 @@ def _padded(torch: Any, x: Any, padding: Any) -> Any:
 
 
 def _direct(torch: Any, x: Any, weight: Any, bias: Any = None, *, padding: Any, **attrs: Any) -> Any:
+    if weight.ndim > 5:  # torch has conv1d to conv3d
+        return _columns(torch, x, weight, bias, padding=padding, **attrs)
     convolve = getattr(torch.nn.functional, f"conv{weight.ndim - 2}d")
     return convolve(_padded(torch, x, padding), weight, bias, **attrs)
 
