@@ -50,3 +50,12 @@ def test_the_index_is_counted_from_the_first_sample_of_the_corpus() -> None:
     graph = factories.folded_batch()
     assert in_corpus(graph, Difference("tiles", (5, 1, 0, 0), 1, 2), 10).index == (45, 1, 0, 0)
     assert in_corpus(graph, Difference("features", (1, 3), 1, 2), 10).index == (11, 3)
+
+
+def test_floats_are_a_difference_however_equal_they_look() -> None:
+    graph = factories.residual_cnn()
+    values = evaluate(graph, random_inputs(graph, 2), every=True)
+    found = compare(graph, values, {"logits": values["logits"].astype(np.float64)})
+    assert str(found.first) == "logits: expected integers, got an array of float64, at head (model.py:41)"
+    assert found.different_elements == 20
+    assert compare(graph, values, {"logits": values["logits"] != 0}).different_values == 1

@@ -69,6 +69,13 @@ def test_batches_hold_every_sample_once_and_stay_small() -> None:
     assert [n for n, _ in batches(graph, part, batch_bytes=1)] == [1] * 10
 
 
+def test_samples_may_be_empty() -> None:
+    b = Builder("int")
+    graph = b.graph(b.add("clip", b.input("x", (-1, 0, 3), signed(8)), lo=0, hi=None, name="y"))
+    parts = corpus(graph, uniform=3, corners=7, ties=2)
+    assert [n for part in parts for n, _ in batches(graph, part)] == [3, 7]
+
+
 def test_a_network_without_batch_axis_gets_its_samples_one_by_one() -> None:
     b = Builder("int")
     graph = b.graph(b.add("clip", b.input("x", (2, 3), signed(8)), lo=0, hi=None, name="y"))

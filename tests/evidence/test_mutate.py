@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from arithmos.evidence.mutate import Mutation, apply, mutate
 from arithmos.ir.build import Builder
 from arithmos.ir.check import check
 from arithmos.ir.codec import digest
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, Node
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import signed
 from arithmos.ir.ops import INT
@@ -60,6 +61,28 @@ def test_a_weight_whose_input_is_always_zero_is_equivalent() -> None:
     report = mutate(graph, each=1)
     (weight,) = [row for row in report.rows if row.kind == "weight"]
     assert (weight.caught, weight.missed, weight.equivalent) == (0, (), 8)
+
+
+def test_a_kind_that_no_target_runs_is_not_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(graph: Graph, node: Node) -> str:
+        return "" if node.attrs.get("shift", 8) == 8 else "shifts by 8 only"
+
+    target = replace(find("interpreter"), name="picky", refuse=refuse)
+    monkeypatch.setattr(verify_module, "find", lambda name: target if name == "picky" else find(name))
+    b = Builder("int")
+    acc = b.add("linear", b.input("x", (-1, 4), signed(8)), b.constant("w", np.full((2, 4), 100)), name="acc")
+    graph = b.graph(b.add("requantize", acc, shift=8, lo=-1000, hi=1000, name="y"))
+    report = mutate(graph, targets=("picky",), each=1)
+    rows = {row.kind: row for row in report.rows}
+    assert (rows["weight"].caught, rows["shift"].caught, rows["shift"].not_run) == (1, 0, 1)
+    assert not report.ok
+    assert report.never_caught == ("shift", "clamp")
+    lines = str(report).splitlines()
+    assert "shift was never caught: its mutants can be seen, no target ran them" in lines
+    assert "clamp was never caught: none of 4 mutants can be seen" in lines
+    seen = mutate(graph, each=1)
+    assert seen.ok
+    assert seen.never_caught == ("clamp",)
 
 
 def blind(graph: Graph, every: bool) -> Runner:

@@ -114,6 +114,47 @@ def test_another_rule_for_ties_is_noticed_because_ties_are_searched_for(monkeypa
     assert not verify(graph, targets=("wrong",), uniform=4, corners=6, ties=4).ok
 
 
+def test_nothing_compared_is_not_equal() -> None:
+    check = verify(factories.gelu_table(), targets=("engine",), uniform=0, corners=0, ties=0)
+    assert [row.result for row in check.rows] == ["empty", "empty"]
+    assert not check.ok
+    assert "engine, every value: no element was compared" in str(check).splitlines()
+    assert not verify(factories.gelu_table(), targets=(), **SMALL).ok
+
+
+def test_a_network_without_elements_is_not_equal() -> None:
+    b = Builder("int")
+    graph = b.graph(b.add("clip", b.input("x", (-1, 0, 3), unsigned(8)), lo=0, hi=None, name="y"))
+    assert not verify(graph, targets=("interpreter",), **SMALL).ok
+
+
+def test_a_runner_must_show_every_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lazy(graph: Graph, every: bool) -> Runner:
+        return lambda inputs: {name: evaluate(graph, inputs)[name] for name in graph.outputs}
+
+    def idle(graph: Graph, every: bool) -> Runner:
+        return lambda inputs: {name: evaluate(graph, inputs, every=True)[name] for name in graph.inputs}
+
+    graph = factories.residual_cnn()
+    install(monkeypatch, Target("lazy", "", INT, lazy), Target("idle", "", INT, idle))
+    check = verify(graph, targets=("lazy",), **SMALL)
+    assert [row.result for row in check.rows] == ["incomplete", "equal"]
+    assert not check.ok
+    names = ", ".join([*graph.inputs, *(node.output for node in graph.nodes)][:5])
+    assert f"lazy, every value: does not show {names} and 17 more" in str(check).splitlines()
+    assert [row.result for row in verify(graph, targets=("idle",), **SMALL).rows] == ["incomplete", "incomplete"]
+
+
+def test_a_runner_that_gives_floats_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def floats(graph: Graph, every: bool) -> Runner:
+        return lambda inputs: {n: a.astype(np.float64) for n, a in evaluate(graph, inputs, every=every).items()}
+
+    install(monkeypatch, Target("floats", "", INT, floats))
+    check = verify(factories.gelu_table(), targets=("floats",), **SMALL)
+    assert [row.result for row in check.rows] == ["different", "different"]
+    assert "expected integers, got an array of float64" in str(check.first_difference)
+
+
 def no_tool(graph: Graph, every: bool) -> Runner:
     raise MissingTool("this needs sometool", why="sometool is not installed", fix='pip install "arithmos[some]"')
 

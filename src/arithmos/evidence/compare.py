@@ -13,17 +13,22 @@ from arithmos.ir.graph import Graph
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first element in which two runs differ. Where the shapes differ, they stand for the numbers, index is ()."""
+    """The first element in which two runs differ.
+
+    Where the shapes differ, or the type is none of integers, those stand for the numbers, and the index is ().
+    """
 
     value: str
     index: tuple[int, ...]
-    expected: int | tuple[int, ...]
-    actual: int | tuple[int, ...]
+    expected: int | tuple[int, ...] | str
+    actual: int | tuple[int, ...] | str
     source: str = ""
 
     def __str__(self) -> str:
         if isinstance(self.expected, tuple):
             what = f"{self.value}: expected the shape {self.expected}, got {self.actual}"
+        elif isinstance(self.expected, str):
+            what = f"{self.value}: expected {self.expected}, got {self.actual}"
         else:
             place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
             what = f"{self.value}{place}: expected {self.expected}, got {self.actual}"
@@ -45,7 +50,8 @@ def compare(graph: Graph, expected: Mapping[str, np.ndarray], actual: Mapping[st
     """Every value that both runs show, in graph order, element by element, by ==.
 
     The order is that of the network: inputs, then nodes; the first difference is where an error arises, not one of
-    those it causes. Arrays of different shapes differ as a whole.
+    those it causes. Arrays of different shapes differ as a whole, and so does an array that is not of an integer type:
+    a float stands for every integer that rounds to it.
     """
     shared = [name for name in named_values(graph) if name in expected and name in actual]
     elements = n_values = n_elements = 0
@@ -61,6 +67,8 @@ def compare(graph: Graph, expected: Mapping[str, np.ndarray], actual: Mapping[st
 def difference(graph: Graph, name: str, expected: np.ndarray, actual: np.ndarray) -> tuple[Difference | None, int]:
     """The first difference of one value in row-major order, and how many elements differ."""
     source = str(graph.values[name].source)
+    if actual.dtype.kind not in "iu":
+        return Difference(name, (), "integers", f"an array of {actual.dtype}", source), actual.size
     if expected.shape != actual.shape:
         return Difference(name, (), expected.shape, actual.shape, source), max(expected.size, actual.size)
     wrong = np.asarray(expected != actual)

@@ -61,7 +61,7 @@ def batches(
         yield samples.n, dict(samples.inputs)
         return
     per_sample = 8 * sum(elements(v.shape) for name, v in graph.values.items() if name not in graph.constants)
-    size = max(1, batch_bytes // per_sample)
+    size = max(1, batch_bytes // max(1, per_sample))  # all values may be empty: an extent may be 0
     for start in range(0, samples.n, size):
         n = min(size, samples.n - start)
         yield n, {name: _take(array, graph.values[name].shape, start, n) for name, array in samples.inputs.items()}

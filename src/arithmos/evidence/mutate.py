@@ -74,7 +74,8 @@ class MutationRow:
 
     refused: the builder's proof of ranges already rejects them. equivalent: no value of any sample changes, so nothing
     could be noticed (a weight whose input is always 0, an entry that no sample reads, a clamp that is never reached).
-    caught: noticed by every target; missed: those that were not, with the target's name.
+    caught: noticed by every target; missed: those that were not, with the target's name. not_run: they could be seen,
+    but no target ran them.
     """
 
     kind: str
@@ -82,6 +83,12 @@ class MutationRow:
     equivalent: int = 0
     caught: int = 0
     missed: tuple[str, ...] = ()
+    not_run: int = 0
+
+    @property
+    def unproven(self) -> bool:
+        """Whether some mutant could be seen and none was caught: nothing shows that this kind is compared at all."""
+        return not self.caught and bool(self.missed or self.not_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,13 @@ class MutationReport:
 
     @property
     def ok(self) -> bool:
-        """Some mutant was caught by some target, and none that could be seen was missed."""
-        return any(row.caught for row in self.rows) and not any(row.missed for row in self.rows)
+        """Some mutant was caught, none was missed, and every kind was caught of which a mutant could be seen."""
+        return any(row.caught for row in self.rows) and not any(row.missed or row.unproven for row in self.rows)
+
+    @property
+    def never_caught(self) -> tuple[str, ...]:
+        """The kinds of which no mutant was caught, be it that none can be seen."""
+        return tuple(row.kind for row in self.rows if not row.caught)
 
     def __str__(self) -> str:
         lines = [f"{'mutant':<12}  caught  missed  equivalent  refused"]
@@ -105,9 +117,16 @@ class MutationReport:
             for row in self.rows
         ]
         lines += [f"missed: {text}" for row in self.rows for text in row.missed]
+        lines += [f"{row.kind} was never caught: {_why(row)}" for row in self.rows if not row.caught]
         lines += [f"{name} was not run" for name in self.skipped]
         lines.append(f"{self.samples} samples on {', '.join(self.targets)}; equivalent: no value of any sample changes")
         return "\n".join(lines)
+
+
+def _why(row: MutationRow) -> str:
+    if row.unproven:
+        return "its mutants can be seen" + (", no target ran them" if row.not_run else "")
+    return f"none of {row.refused + row.equivalent} mutants can be seen"
 
 
 def mutate(
@@ -214,10 +233,11 @@ def _of_kind(
         missed, missing = _unnoticed(graph, mutant, runs, targets)
         skipped |= missing
         row = replace(row, missed=(*row.missed, *(f"{mutation} by {name}" for name in missed)))
-        if len(missing) < len(set(targets)) and not missed:
-            row = replace(row, caught=row.caught + 1)
         if len(missing) == len(set(targets)):
+            row = replace(row, not_run=row.not_run + 1)
             break
+        if not missed:
+            row = replace(row, caught=row.caught + 1)
     return row, skipped
 
 

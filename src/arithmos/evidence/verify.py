@@ -26,7 +26,10 @@ PATHS: tuple[RunPath, ...] = ("every value", "outputs")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was compared on one path of one target. `skipped` says why nothing was; then all counts are 0."""
+    """What was compared on one path of one target. `skipped` says why nothing was; then all counts are 0.
+
+    hidden: the named values that the path has to show and the runner did not.
+    """
 
     target: str
     path: RunPath
@@ -38,19 +41,22 @@ class Row:
     different_elements: int = 0
     first: Difference | None = None
     skipped: str = ""
+    hidden: tuple[str, ...] = ()
 
     @property
     def result(self) -> str:
-        """`equal`, `different` or `skipped`."""
-        return "skipped" if self.skipped else "different" if self.first else "equal"
+        """`equal`, `different`, `incomplete` (a value was not shown), `empty` (nothing was compared) or `skipped`."""
+        if self.skipped or self.first:
+            return "skipped" if self.skipped else "different"
+        return "incomplete" if self.hidden else "equal" if self.elements else "empty"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """The outcome of a verification; as text, a table.
 
-    ok: something was compared and nothing of it differs. Targets that could not run are in `skipped` and in the table,
-    and are no part of `ok`: whoever needs them asks for both.
+    ok: every path of every target that ran showed all its values, some elements at least, and nothing differs. Targets
+    that could not run are in `skipped` and in the table, and are no part of `ok`: whoever needs them asks for both.
     """
 
     rows: tuple[Row, ...]
@@ -63,8 +69,8 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether at least one target was compared, and none differs anywhere."""
-        return any(not row.skipped for row in self.rows) and not any(row.first for row in self.rows)
+        """Whether at least one target was compared, and all that ran are equal, whole and not empty."""
+        return {row.result for row in self.rows} - {"skipped"} == {"equal"}
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -83,6 +89,8 @@ class Check:
         widths = [max(len(line[i]) for line in table) for i in range(len(header))]
         lines = [_aligned(line, widths) for line in table]
         lines += [f"{row.target}, {row.path}: {row.first}" for row in self.rows if row.first]
+        lines += [f"{row.target}, {row.path}: does not show {_listed(row.hidden)}" for row in self.rows if row.hidden]
+        lines += [f"{row.target}, {row.path}: no element was compared" for row in self.rows if row.result == "empty"]
         lines += [f"{name} was not compared: {why}" for name, why in _reasons(self.rows).items()]
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.samples.items())
         lines.append(f"samples: {kinds}; {self.ties:,} roundings were exact ties")
@@ -144,9 +152,9 @@ def against(executed: Graph, runs: Iterable[Run], targets: Sequence[str]) -> Che
         n_ties += sum(count_ties(executed, run.expected).values())
         for i, runner in enumerate(runners):
             if runner is not None:
-                found, wall_s = _compared(executed, rows[i].target, runner, run)
+                found, hidden, wall_s = _compared(executed, rows[i], runner, run)
                 here = None if found.first is None else in_corpus(executed, found.first, before)
-                rows[i] = _added(rows[i], found, here, run.n, wall_s, order)
+                rows[i] = replace(_added(rows[i], found, here, run.n, wall_s, order), hidden=hidden)
         before += run.n
         counts[run.kind] = counts.get(run.kind, 0) + run.n
         interpreter_s += run.wall_s
@@ -167,14 +175,16 @@ def _started(graph: Graph, target: str) -> list[tuple[Row, Runner | None]]:
     return list(zip(rows, runners, strict=True))
 
 
-def _compared(graph: Graph, target: str, runner: Runner, run: Run) -> tuple[Comparison, float]:
+def _compared(graph: Graph, row: Row, runner: Runner, run: Run) -> tuple[Comparison, tuple[str, ...], float]:
+    """What the runner shows against what is expected; the values of its path that no batch may lack, and it did."""
     clock = time.perf_counter()
     actual = runner(run.inputs)
     wall_s = time.perf_counter() - clock
     unknown = [name for name in actual if name not in run.expected]
-    missing = [name for name in graph.outputs if name not in actual]
-    assert not unknown and not missing, f"'{target}' shows the unknown values {unknown}, lacks the outputs {missing}"
-    return compare(graph, run.expected, actual), wall_s
+    assert not unknown, f"'{row.target}' shows the unknown values {unknown}"
+    wanted = named_values(graph) if row.path == "every value" else graph.outputs
+    lacking = {name for name in wanted if name not in actual} | set(row.hidden)
+    return compare(graph, run.expected, actual), tuple(n for n in named_values(graph) if n in lacking), wall_s
 
 
 def _added(row: Row, found: Comparison, here: Difference | None, n: int, wall_s: float, order: dict[str, int]) -> Row:
@@ -196,6 +206,11 @@ def _cells(row: Row) -> tuple[str, ...]:
     result = row.result if row.first is None else f"{row.different_elements:,} elements differ"
     counts = (f"{row.values}/{row.of_values}", f"{row.elements:,}", f"{row.samples:,}")
     return (row.target, row.path, *counts, f"{row.wall_s:.2f}", result)
+
+
+def _listed(names: tuple[str, ...], at_most: int = 5) -> str:
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more
 
 
 def _aligned(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -48,3 +48,8 @@ def test_any_order_counts_sums_without_the_bias() -> None:
 def test_any_order_does_not_overflow() -> None:
     peak = any_order(np.array([[1 << 62, 1 << 61]]), Interval(0, 1000), np.array([(1 << 62)]))
     assert peak.hi == 1000 * ((1 << 62) + (1 << 61)) + (1 << 62)
+
+
+def test_any_order_does_not_overflow_in_the_sum_of_the_weights() -> None:
+    top = (1 << 63) - 1
+    assert any_order(np.array([[top, top, -top - 1, -top - 1]]), Interval(0, 1)) == Interval(-2 * top - 2, 2 * top)

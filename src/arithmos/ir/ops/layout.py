@@ -87,6 +87,8 @@ def _pad_infer(x: Shape, *, margins: Margins, fill: float) -> Shape:
 
 
 def _pad_run(x: np.ndarray, *, margins: Margins, fill: float) -> np.ndarray:
+    if not any(any(m) for m in margins):
+        return x  # the fill may not even fit the type of x
     shape = [
         e + before + after + between * (e - 1) for e, (before, after, between) in zip(x.shape, margins, strict=True)
     ]

@@ -46,7 +46,13 @@ def _pad(e: Emission, node: Node) -> Emitted:
         if between:
             x = _spread(e, x, tuple(shape), axis, between, number)
             shape[axis] += between * (shape[axis] - 1)
-    return carrier, surround(e, x, [(before, after) for before, after, _ in margins], number)
+    ends = [(before, after) for before, after, _ in margins]
+    if not any(any(pair) for pair in ends):
+        return carrier, x
+    # ONNX Runtime folds a Pad into the MaxPool, AveragePool or Conv behind it; in a MaxPool the fill value gets lost.
+    # A Pad of one axis more, with a Squeeze behind it, is never the neighbour of any of them.
+    padded = surround(e, e.put("Unsqueeze", x, e.axes([0])), [(0, 0), *ends], number)
+    return carrier, e.put("Squeeze", padded, e.axes([0]))
 
 
 def surround(e: Emission, x: str, margins: list[tuple[int, int]], fill: str) -> str:
@@ -74,16 +80,18 @@ def _expand(e: Emission, node: Node) -> Emitted:
 
 
 def _table(e: Emission, node: Node) -> Emitted:
-    """Gather(entries, x - offset); with a table for each channel, those lie one behind the other."""
+    """Gather(entries, x - offset); with a table for each channel, those lie one behind the other.
+
+    Two steps, for the offset may be the lowest int64: it has no negative, but x minus it is in 0 .. size - 1.
+    """
     x, entries = node.inputs
     offset, axis, size = node.attrs["offset"], node.attrs["axis"], e.shape(entries)[-1]
-    first = np.asarray(-offset, dtype=np.int64)
-    if axis is not None:
-        channels = e.shape(x)[axis]
-        first = first + (np.arange(channels) * size).reshape(-1, *[1] * (len(e.shape(x)) - axis - 1))
     index = e.read(x, LONG)
-    if np.any(first):
-        index = e.put("Add", index, e.number(first, LONG))
+    if offset:
+        index = e.put("Sub", index, e.number(offset, LONG))
+    if axis is not None:
+        first = np.arange(e.shape(x)[axis]) * size
+        index = e.put("Add", index, e.number(first.reshape(-1, *[1] * (len(e.shape(x)) - axis - 1)), LONG))
     carrier = narrowest(e.range(entries))
     flat = e.integers(e.graph.constants[entries].reshape(-1), carrier)
     return carrier, e.put("Gather", flat, index, axis=0)
