@@ -90,6 +90,14 @@ def shapes() -> Graph:
         "unit": ((-1, 32, 3, 3), (5, 32, 1, 1), {}),
         "unit.strided": ((-1, 8, 5, 5), (5, 8, 1, 1), {"stride": (2, 2)}),
         "twice": ((-1, 3, 4, 4), (6, 1, 3, 3), {"groups": 3}),
+        "own.unit": ((-1, 3, 4, 4), (3, 1, 1, 1), {"padding": ((1, 1), (2, 0)), "groups": 3}),
+        "own.row": ((-1, 3, 4, 1), (3, 1, 1, 3), {"padding": ((1, 1), (1, 1)), "groups": 3}),
+        "own.far": (
+            (-1, 3, 5, 2),
+            (3, 1, 3, 2),
+            {"padding": ((7, 8), (3, 9)), "stride": (2, 1), "dilation": (3, 4), "groups": 3},
+        ),
+        "own.once": ((-1, 1, 2, 3), (1, 1, 4, 4), {"padding": ((0, 2), (1, 0)), "dilation": (1, 1)}),
         "tiles": ((-4, 2, 4, 4), (3, 2, 3, 3), {}),
     }
     for name, (x_shape, w_shape, attrs) in cases.items():

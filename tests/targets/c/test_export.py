@@ -230,7 +230,7 @@ def test_make_builds_and_tests(tmp_path: Path) -> None:
     export(INTEGER["gelu_table"](), tmp_path, name="gelu")
     compiler = settings.tool("cc")
     done = subprocess.run(["make", f"CC={compiler}", "test"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stdout.endswith("self-test passed: 1 sample\n"), done.stderr
+    assert done.returncode == 0 and "self-test passed: 1 sample\n" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("name", ["", "2nd", "a-b", "int", "main", "golden", "x" * 25])

@@ -11,7 +11,10 @@ from arithmos.targets.target import Target
 
 
 def refuse(graph: Graph, node: Node) -> str:
-    """Why one sample at a time cannot compute this node; "" if it can."""
+    """Why one sample at a time cannot compute this node, or C cannot hold it; "" if it can."""
+    empty = [name for name in (*node.inputs, node.output) if 0 in graph.values[name].shape]
+    if empty:
+        return f"{empty[0]} has no elements, and C has no arrays without any"
     return batches(graph).problems.get(node.output, "")
 
 

@@ -266,7 +266,7 @@ def _gather_window(
         _gather_runs(function, window, x, channels, offset)
         return
     ctype, stride = ctype_of(x.dtype), x.layout.strides[1]
-    with places(function, window, ""):
+    with places(function, window):
         group = product("g", channels * stride) if groups > 1 else ""
         base = index(x.layout, window.positions(x.layout.shape))
         start = sum_of([base if base != "0" else "", group])
@@ -297,7 +297,7 @@ def _gather_runs(function: Function, window: Window, x: Operand, channels: int, 
     before = window.padding[last][0] * channels
     function.line(f"const int start = {sum_of([start, str(-before) if before else ''])}; /* in a row of {pitch} */")
     outside = head.outside(range(last))
-    with places(function, head, ""):
+    with places(function, head):
         base = index(x.layout, head.positions(x.layout.shape))
         if outside:
             with function.block(f"if ({outside})"), function.loop("k", run):

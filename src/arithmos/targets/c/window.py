@@ -11,7 +11,7 @@ from arithmos.ir.graph import Node
 from arithmos.ir.interval import Interval
 from arithmos.targets.c.ctype import Term, ctype_of, literal, stored_dtype, widened, work_type
 from arithmos.targets.c.emission import Function, describe
-from arithmos.targets.c.geometry import Window, places, window_of
+from arithmos.targets.c.geometry import Window, places_inside, window_of
 from arithmos.targets.c.layout import Loop, index, product, sum_of
 from arithmos.targets.c.scalar import finish, range_of
 
@@ -61,7 +61,7 @@ def _emit(function: Function, node: Node, kernel: tuple[int, ...], dtype: np.dty
             stack.enter_context(function.loop(loop.variable, shape[loop.axes[0]]))
         with function.loop("c", channels):
             function.line(f"acc[c] = {start};")
-        with places(function, window, "continue"):
+        with places_inside(function, window):
             base = index(x.layout, window.positions(x.layout.shape))
             function.line(f"const {ctype_of(x.dtype)} *restrict pixel = {x.pointer} + {base};")
             with function.loop("c", channels):
