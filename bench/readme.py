@@ -21,7 +21,7 @@ def accuracy(figures: dict[str, Any]) -> str:
     recipes = list(dict.fromkeys(name for row in figures.values() for name in row if name not in ("images", "float")))
     rows = []
     for network, row in figures.items():
-        cells = [f"{row[r]['top1']:.1f} ({-row[r]['loss']:+.1f})" if r in row else "–" for r in recipes]
+        cells = [f"{row[r]['top1']:.1f} ({0.0 - row[r]['loss']:+.1f})" if r in row else "–" for r in recipes]
         rows.append([network, row["images"], f"{row['float']:.1f}", *cells])
     return table(["network", "test images", "float", *recipes], rows)
 
@@ -83,8 +83,8 @@ def speed(figures: dict[str, dict[str, Any]]) -> str:
                 f"{row['mb_per_s'] / plain:.1f}×",
             ]
         )
-    rows.append(["`import arithmos`", f"{startup['import_s']:.2f} s", "", ""])
-    rows.append(["`arithmos --help`", f"{startup['help_s']:.2f} s", "", ""])
+    rows.append(["`import arithmos`", f"{1000 * startup['import_s']:.0f} ms", "", ""])
+    rows.append(["`arithmos --help`", f"{1000 * startup['help_s']:.0f} ms", "", ""])
     return table(["what", "figure", "peer", "ratio"], rows)
 
 

@@ -68,6 +68,8 @@ def test_pools_that_leave_their_input_are_right_with_every_vectoriser(op: str) -
     b.add(op, mixed, kernel=(2, 3), stride=(1, 2), padding=((0, 1), (1, 1)), name="pool")
     conv(b, "pool", int8_weight(np.random.default_rng(31), 4, 6, 1, 1), name="sums")
     graph = b.graph("sums")
+    text = source(compiled(graph))
+    assert "ky < end_y" in text and "continue" not in text
     run = c.TARGET.prepare(graph, False)
     for inputs in all_inputs(graph, 5):
         assert_equal(run(inputs), evaluate(graph, inputs))
