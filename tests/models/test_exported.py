@@ -117,8 +117,10 @@ def test_a_pickle_among_the_sample_inputs_is_refused(program: Path, tmp_path: Pa
 
 def test_pickled_tensors_objects_and_libraries_are_refused(program: Path, tmp_path: Path) -> None:
     unchanged = lambda name, content: content  # noqa: E731
-    pickled = lambda name, content: content.replace(b'"config": {}', b'"config": {"t": {"use_pickle": true}}')  # noqa: E731
-    assert "the pickle of a tensor" in refused(rewritten(program, tmp_path / "m.pt2", pickled)).why
+    for truth in (b"true", b"1", b'"yes"', b"[0]"):  # torch asks whether it is true, not whether it is True
+        entry = b'"config": {"t": {"use_pickle": ' + truth + b"}}"
+        pickled = lambda name, content, entry=entry: content.replace(b'"config": {}', entry)  # noqa: E731
+        assert "the pickle of a tensor" in refused(rewritten(program, tmp_path / "m.pt2", pickled)).why
     for name in ("data/constants/opaque_obj_0", "data/constants/custom_obj_0", "data/aotinductor/model/model.so"):
         changed = rewritten(program, tmp_path / "m.pt2", unchanged, {name: b"x"})
         assert name.rpartition("/")[0].split("/")[1] in refused(changed).why
