@@ -97,8 +97,9 @@ def _without_sentinels(x: np.ndarray) -> np.ndarray:
     """x with 0 for what stands for infinity: finite magnitudes from SENTINEL on, beside smaller ones not 0."""
     magnitude = np.abs(x)
     sentinel = magnitude >= np.float64(SENTINEL)
-    if not sentinel.any() or not np.any(magnitude[~sentinel]):
-        return x
+    rest = magnitude[~sentinel].max(initial=0)
+    if not sentinel.any() or rest == 0 or magnitude[sentinel].min() < 1e4 * np.float64(rest):
+        return x  # large values in a row with the others are values
     return np.where(sentinel & np.isfinite(x), 0, x)
 
 

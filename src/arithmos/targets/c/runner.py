@@ -17,6 +17,9 @@ from arithmos.targets.c.sample import batches, join, split
 from arithmos.targets.c.source import header, source
 from arithmos.targets.target import Runner
 
+LOCK = Lock()
+"""One for all: two runners of one network share a library, and its memory is static."""
+
 FLAGS = ("-std=c99", "-O3", "-march=native")
 
 _LOOP = """
@@ -63,11 +66,11 @@ def prepare(graph: Graph, every: bool, *, flags: Sequence[str] = FLAGS) -> Runne
     """
     made = compiled(graph, trace=every)
     library = compile_library(whole(made), flags=flags, headers={f"{made.name}.h": head(made)})
-    call, lock = getattr(library, f"{made.name}_batch"), Lock()
+    call = getattr(library, f"{made.name}_batch")
     call.restype = None
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        with lock:
+        with LOCK:
             return _run(made, call, inputs)
 
     return run
