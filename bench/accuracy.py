@@ -21,6 +21,9 @@ RECIPES = {
     "W6A6": ar.Recipe(weight_bits=6, activation_bits=6),
     "W4A4": ar.Recipe(weight_bits=4, activation_bits=4),
     "W4A4 bias correction": ar.Recipe(weight_bits=4, activation_bits=4, corrections=("bias",)),
+    "W4A4 adaround": ar.Recipe(weight_bits=4, activation_bits=4, rounding="adaround", corrections=("batch_norm",)),
+    "W2A4 adaround": ar.Recipe(weight_bits=2, activation_bits=4, rounding="adaround", corrections=("batch_norm",)),
+    "W2A4 descent": ar.Recipe(weight_bits=2, activation_bits=4, rounding="descent", corrections=("batch_norm",)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Put the recorded figures into the README: every table between `<!-- begin NAME -->` and `<!-- end NAME -->`."""
+"""Put the recorded figures into the pages: every table between `<!-- begin NAME -->` and `<!-- end NAME -->`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,34 @@ def accuracy(figures: dict[str, Any]) -> str:
         cells = [f"{row[r]['top1']:.1f} ({0.0 - row[r]['loss']:+.1f})" if r in row else "–" for r in recipes]
         rows.append([network, row["images"], f"{row['float']:.1f}", *cells])
     return table(["network", "test images", "float", *recipes], rows)
+
+
+def qat(figures: dict[str, Any]) -> str:
+    """Top-1 of ResNet-20 in integers before and after training, and what the training took."""
+    rows = [
+        [
+            "resnet20",
+            name,
+            f"{figures['float']:.1f}",
+            f"{r['ptq']:.1f}",
+            f"{r['qat']:.1f}",
+            r["epochs"],
+            f"{r['wall_s']:.0f}",
+        ]
+        for name, r in figures["rows"].items()
+    ]
+    return table(
+        ["network", "bits", "float", "after training (PTQ)", "during training (QAT)", "epochs", "seconds"], rows
+    )
+
+
+def scratch(figures: dict[str, Any]) -> str:
+    """Top-1 of the network that was trained here from nothing: float, and its integers after and during training."""
+    rows = [
+        [figures["network"], name, figures["images"], f"{figures['float']:.2f}", f"{r['ptq']:.2f}", f"{r['qat']:.2f}"]
+        for name, r in figures["rows"].items()
+    ]
+    return table(["network", "bits", "test images", "float", "PTQ", "QAT"], rows)
 
 
 def agreement(figures: dict[str, Any]) -> str:
@@ -92,21 +120,24 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "agreement": agreement,
     "lowering": lowering,
+    "qat": qat,
+    "scratch": scratch,
 }
+PAGES = ("README.md", "docs/zknn-models.md")
 
 
 def main() -> None:
-    """Rewrite the README's tables from bench/results; a figure without results keeps what stands there."""
-    readme = ROOT / "README.md"
-    text = readme.read_text()
+    """Rewrite the tables of PAGES from bench/results; a figure without results keeps what stands there."""
     recorded = {path.stem: json.loads(path.read_text())["figures"] for path in RESULTS.glob("*.json")}
     bodies = {name: render(recorded[name]) for name, render in TABLES.items() if name in recorded}
     if recorded.keys() >= {"engine", "generated_c", "dump", "startup"}:
         bodies["speed"] = speed(recorded)
-    for name, body in bodies.items():
-        pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-        text = re.sub(pattern, lambda m, body=body: f"{m[1]}{body}\n{m[2]}", text, flags=re.DOTALL)
-    readme.write_text(text)
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        for name, body in bodies.items():
+            pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
+            text = re.sub(pattern, lambda m, body=body: f"{m[1]}{body}\n{m[2]}", text, flags=re.DOTALL)
+        (ROOT / page).write_text(text)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arithmos import atomic
-from arithmos.atomic import MARKER, output_dir, output_file, scratch_dir
+from arithmos.atomic import MARKER, expect, output_dir, output_file, scratch_dir
 from arithmos.errors import UsageError
 
 Output = Callable[..., AbstractContextManager[Path]]
@@ -44,7 +44,7 @@ def test_a_directory_appears_whole(tmp_path: Path) -> None:
     assert tree(tmp_path) == {
         "new": "",
         "new/out": "",
-        f"new/out/{MARKER}": "",
+        f"new/out/{MARKER}": "sub/a\n",
         "new/out/sub": "",
         "new/out/sub/a": "1",
     }
@@ -90,7 +90,7 @@ def test_force_replaces_and_leaves_nothing_else(output: Output, tmp_path: Path) 
     with output(tmp_path / "out") as draft:
         (draft / "b" if draft.is_dir() else draft).write_text("old")
     write(output, tmp_path / "out", "new", force=True)
-    expected = {"out": "", f"out/{MARKER}": "", "out/a": "new"} if output is output_dir else {"out": "new"}
+    expected = {"out": "", f"out/{MARKER}": "a\n", "out/a": "new"} if output is output_dir else {"out": "new"}
     assert tree(tmp_path) == expected
 
 
@@ -110,7 +110,7 @@ def test_who_reads_the_old_file_reads_it_to_the_end(tmp_path: Path) -> None:
 def test_force_takes_an_empty_directory(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     write(output_dir, tmp_path / "out", "new", force=True)
-    assert tree(tmp_path / "out") == {MARKER: "", "a": "new"}
+    assert tree(tmp_path / "out") == {MARKER: "a\n", "a": "new"}
 
 
 def test_force_spares_what_arithmos_did_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +125,63 @@ def test_force_spares_what_arithmos_did_not_write(tmp_path: Path, monkeypatch: p
         "  fix  name another directory, or remove this one yourself"
     )
     assert tree(tmp_path) == {"photos": "", "photos/cat.jpg": "a cat"}
+
+
+def test_force_deletes_no_file_that_others_put_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(output_dir, out, "old")
+    (out / "sub").mkdir()
+    (out / "sub" / "notes.txt").write_text("mine")
+    (out / "photos").symlink_to(tmp_path)
+    before = {path: path.lstat().st_mtime_ns for path in out.rglob("*")}
+    with pytest.raises(UsageError) as caught, output_dir(out, force=True):
+        pytest.fail("the block must not run")
+    assert str(caught.value) == (
+        f"{out} holds 2 files that --force would delete\n"
+        f"  at   {out}\n"
+        "  why  not in .arithmos, the list of what arithmos wrote there:\n"
+        "       photos\n"
+        "       sub/notes.txt\n"
+        "  fix  move or delete them yourself, or name another directory"
+    )
+    assert {path: path.lstat().st_mtime_ns for path in out.rglob("*")} == before
+    (out / "sub" / "notes.txt").unlink()
+    (out / "photos").unlink()
+    write(output_dir, out, "new", force=True)  # an empty folder is no loss
+    assert tree(out) == {MARKER: "a\n", "a": "new"}
+
+
+def test_a_file_that_others_put_there_meanwhile_is_kept(tmp_path: Path) -> None:
+    write(output_dir, tmp_path / "out", "old")
+    with (
+        pytest.raises(UsageError, match="holds 1 file that --force"),
+        output_dir(tmp_path / "out", force=True) as draft,
+    ):
+        (draft / "a").write_text("new")
+        (tmp_path / "out" / "notes").write_text("mine")
+    assert tree(tmp_path / "out") == {MARKER: "a\n", "a": "old", "notes": "mine"}
+
+
+def test_many_foreign_files_are_counted(tmp_path: Path) -> None:
+    write(output_dir, tmp_path / "out", "old")
+    for i in range(10):
+        (tmp_path / "out" / f"b{i}").touch()
+    with pytest.raises(UsageError) as caught, output_dir(tmp_path / "out", force=True):
+        pytest.fail("the block must not run")
+    assert caught.value.what.endswith("holds 10 files that --force would delete")
+    assert caught.value.why.splitlines()[-2:] == ["b7", "and 2 more"]
+
+
+@pytest.mark.parametrize("replaced", ["out", "out/inner"])
+def test_what_is_expected_later_is_no_foreign_file(replaced: str, tmp_path: Path) -> None:
+    with output_dir(tmp_path / "out") as outer, output_dir(outer / "inner") as inner:
+        expect(inner, ["program", "log/"])
+    (tmp_path / "out" / "inner" / "program").write_text("built")
+    (tmp_path / "out" / "inner" / "log").mkdir()
+    (tmp_path / "out" / "inner" / "log" / "of today").touch()
+    write(output_dir, tmp_path / replaced, "new", force=True)
+    write(output_dir, tmp_path / "out", "new", force=True)  # the inner file is not in its list, but in the inner one
+    assert tree(tmp_path / "out") == {MARKER: "a\n", "a": "new"}
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -185,7 +242,7 @@ def test_all_files_or_none(files: dict[str, str], fail_after: int) -> None:
         except KeyboardInterrupt:
             assert tree(room) == {}
         else:
-            assert tree(room / "out") == {MARKER: "", **files}
+            assert tree(room / "out") == {MARKER: "".join(f"{name}\n" for name in sorted(files)), **files}
 
 
 @pytest.mark.parametrize(
@@ -280,7 +337,7 @@ def test_an_interruption_between_the_two_renames_brings_the_old_one_back(
 def test_who_comes_second_does_not_overwrite_the_first(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="out exists"), output_dir(tmp_path / "out"):
         write(output_dir, tmp_path / "out", "first")
-    assert tree(tmp_path) == {"out": "", f"out/{MARKER}": "", "out/a": "first"}
+    assert tree(tmp_path) == {"out": "", f"out/{MARKER}": "a\n", "out/a": "first"}
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

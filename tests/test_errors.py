@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from arithmos import errors
-from arithmos.errors import ArithmosError, RangeError, UnsupportedNetwork, UsageError, raise_all
+from arithmos.errors import ArithmosError, UnsupportedNetwork, UsageError
 
 EXIT_CODES = {
     "UsageError": 2,
@@ -16,6 +16,7 @@ EXIT_CODES = {
     "MissingTool": 3,
     "UnsupportedNetwork": 4,
     "CompileError": 70,
+    "TrainingError": 1,
 }
 
 
@@ -74,40 +75,3 @@ def test_errors_pass_between_processes(name: str) -> None:
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
-
-
-def test_no_problem_is_no_error() -> None:
-    raise_all([])
-
-
-def test_one_problem_is_raised_as_it_is() -> None:
-    problem = RangeError("a", why="b", fix="c")
-    with pytest.raises(RangeError) as caught:
-        raise_all([problem])
-    assert caught.value is problem
-
-
-def test_problems_are_raised_together() -> None:
-    problems = [
-        UnsupportedNetwork("no rule for aten.foo", where="features.3", why="it is new\nand rare", fix="write x * 2"),
-        UnsupportedNetwork("no rule for aten.bar", why="it sorts", fix="leave it out"),
-    ]
-    with pytest.raises(UnsupportedNetwork) as caught:
-        raise_all(problems, "2 of 40 nodes cannot be traced")
-    assert str(caught.value) == (
-        "2 of 40 nodes cannot be traced\n"
-        "  why  no rule for aten.foo\n"
-        "         at   features.3\n"
-        "         why  it is new\n"
-        "              and rare\n"
-        "         fix  write x * 2\n"
-        "       no rule for aten.bar\n"
-        "         why  it sorts\n"
-        "         fix  leave it out\n"
-        "  fix  mend all 2, each as it says"
-    )
-
-
-def test_problems_count_themselves() -> None:
-    with pytest.raises(UsageError, match=r"^3 problems\n"):
-        raise_all([UsageError("a", why="b", fix="c")] * 3)

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 SOURCE = PROJECT / "src" / "arithmos"
 MOST_LINES = 600
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "core"}
-FOLDERS = ("src", "tests", "bench", "docs", "changes", ".ci")
+FOLDERS = ("src", "tests", "bench", "docs", "examples", "changes", ".ci")
 TEXTS = {".py", ".md", ".toml", ".txt", ".cff", ".html", ".h", ".c", ".json", ""}
 
 

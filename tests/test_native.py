@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from arithmos import native, settings
 from arithmos.errors import CompileError, MissingTool, UsageError
-from arithmos.native import available, compile_library, compile_program, cpu_flags
+from arithmos.native import available, compile_library, cpu_flags
 
 needs_c = pytest.mark.skipif(not settings.tool("cc"), reason="no C compiler: apt-get install gcc libc6-dev")
 needs_cxx = pytest.mark.skipif(not settings.tool("cxx"), reason="no C++ compiler: apt-get install g++")
@@ -41,20 +43,31 @@ def test_a_library_is_built_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @needs_c
-def test_a_program_is_built_and_runs(cache: Path) -> None:
-    program = compile_program('#include <stdio.h>\nint main(void) { puts("42"); return 3; }\n')
-    done = subprocess.run([program], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.returncode) == ("42\n", 3)
-    assert [p.name for p in cache.iterdir()] == [program.parent.name]
+def test_libraries_for_the_linker_follow_the_source() -> None:
+    source = "#include <math.h>\ndouble root(double x) { return sqrt(x); }\n"
+    library = compile_library(source, flags=("-lm", "-O0", "-Wl,--no-undefined"))
+    library.root.argtypes, library.root.restype = [ctypes.c_double], ctypes.c_double
+    assert library.root(49.0) == 7.0
 
 
 @needs_c
-def test_libraries_for_the_linker_follow_the_source() -> None:
-    source = (
-        "#include <math.h>\n#include <stdlib.h>\nint main(int n, char **a) { (void)n; return (int)sqrt(atof(a[1])); }\n"
-    )
-    program = compile_program(source, flags=("-lm", "-O0"))
-    assert subprocess.run([program, "49"], check=False).returncode == 7
+def test_the_cache_is_bounded_and_loses_what_was_used_longest_ago(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(4):
+        compile_library(f"int number(void) {{ return {i}; }}\n")
+    builds = sorted(cache.iterdir(), key=lambda path: (path / "source.c").read_text())
+    for hours, build in zip((9, 3, 5, 7), builds, strict=True):
+        then = time.time() - 3600 * hours
+        os.utime(build, (then, then))
+    compile_library("int number(void) { return 2; }\n")  # used now
+    size = max(sum(file.stat().st_size for file in build.iterdir()) for build in builds)
+    monkeypatch.setattr(native, "CACHE_BYTES", 3 * size + size // 2)
+    compile_library("int number(void) { return 4; }\n")
+    left = {path.name for path in cache.iterdir()}
+    assert len(left) == 3 and builds[1].name in left and builds[2].name in left
+    monkeypatch.setattr(native, "CACHE_BYTES", 0)
+    compile_library("int number(void) { return 5; }\n")
+    assert builds[1].name not in {path.name for path in cache.iterdir()}
+    assert len(list(cache.iterdir())) == 3, "what was used within the hour stays"
 
 
 @needs_c

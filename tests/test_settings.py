@@ -32,6 +32,19 @@ def test_xdg_moves_the_cache_and_our_variable_moves_it_further(monkeypatch: pyte
     assert settings.cache_dir() == Path("/mine")
 
 
+def test_what_is_cached_and_how_it_is_cleared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert settings.cached() == ()
+    place = tmp_path / "my cache"
+    monkeypatch.setenv("ARITHMOS_CACHE", str(place))
+    (place / "native" / "a").mkdir(parents=True)
+    (place / "native" / "a" / "built").write_bytes(bytes(2_500_000))
+    (place / "data").mkdir()
+    assert settings.cached() == (
+        settings.Cached("data", 0, 0.0, f"rm -r '{place}/data'"),
+        settings.Cached("native", 1, 2.5, f"rm -r '{place}/native'"),
+    )
+
+
 def test_a_relative_xdg_directory_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "caches")
     assert settings.cache_dir() == tmp_path / ".cache" / "arithmos"

@@ -1,7 +1,8 @@
 """Outputs that exist whole or not at all: written beside the target, synced to the disk, renamed into place.
 
-A directory that arithmos writes holds the empty file `.arithmos`. `force` replaces a directory only if it holds that
-file or is empty, so that no slip of `--out` can delete a home directory, a source tree or somebody's photographs.
+A directory that arithmos writes holds the file `.arithmos`: a list of every file written, one path a line; a line that
+ends in / stands for all that is in a folder. `force` replaces a directory only if it is empty or holds nothing but
+these, so that no slip of `--out` can delete a home directory, a source tree, or notes that somebody keeps in a bundle.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from arithmos.errors import UsageError
 
 MARKER = ".arithmos"
 _SCRATCH = ".arithmos-"
+_SHOWN = 8
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -27,8 +29,8 @@ def output_dir(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """An empty directory to write into, which becomes `path` when the block ends; any exception leaves `path` alone.
 
     Missing parents are made. An existing `path` is replaced with `force`, and is there until the new one is complete.
-    Raises UsageError before the block runs if `path` exists (with force: if it is not a directory arithmos wrote), and
-    if the disk is full or the place cannot be written.
+    Raises UsageError before the block runs if `path` exists (with force: if it is not a directory arithmos wrote, or
+    holds other files too), and if the disk is full or the place cannot be written.
     """
     target = Path(os.path.realpath(path))
     _admit_dir(target, Path(path), force)
@@ -36,7 +38,7 @@ def output_dir(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         draft, old = room / "new", room / "old"
         draft.mkdir()
         yield draft
-        (draft / MARKER).touch()
+        expect(draft, _files(draft))
         _sync_tree(draft)
         _admit_dir(target, Path(path), force)
         try:
@@ -46,6 +48,12 @@ def output_dir(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         finally:
             if old.exists() and not target.exists():
                 os.rename(old, target)
+
+
+def expect(folder: Path, names: Collection[str]) -> None:
+    """Add names to the list of a directory's files: what is going to be written or built there later."""
+    known = _listed(folder) | set(names)
+    (folder / MARKER).write_bytes(b"".join(os.fsencode(name) + b"\n" for name in sorted(known)))
 
 
 @contextmanager
@@ -143,6 +151,39 @@ def _admit_dir(target: Path, named: Path, force: bool) -> None:
             why=f"--force replaces only an empty directory or one that holds the file {MARKER}",
             fix="name another directory, or remove this one yourself",
         )
+    if foreign := sorted(_foreign(target)):
+        more = [f"and {len(foreign) - _SHOWN} more"] if len(foreign) > _SHOWN else []
+        raise UsageError(
+            f"{named} holds {len(foreign)} {'file' if len(foreign) == 1 else 'files'} that --force would delete",
+            where=str(target),
+            why="\n".join([f"not in {MARKER}, the list of what arithmos wrote there:", *foreign[:_SHOWN], *more]),
+            fix="move or delete them yourself, or name another directory",
+        )
+
+
+def _foreign(folder: Path) -> set[str]:
+    """The files in a directory that are not in its list, nor in those of directories that arithmos wrote into it."""
+    known, files = _listed(folder), _files(folder)
+    for name in sorted(files):  # outer lists come before inner ones
+        if name in known and Path(name).name == MARKER:
+            known |= {f"{Path(name).parent.as_posix()}/{inner}" for inner in _listed(folder / Path(name).parent)}
+    return {
+        name for name in files - known if not any(f"{parent.as_posix()}/" in known for parent in Path(name).parents)
+    }
+
+
+def _listed(folder: Path) -> set[str]:
+    file = folder / MARKER
+    return set(os.fsdecode(file.read_bytes()).split("\n")) - {""} if file.is_file() else set()
+
+
+def _files(folder: Path) -> set[str]:
+    """Every file below, links too, by its path; the list at the top excepted."""
+    found: set[str] = set()
+    for where, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(where, name).is_symlink()]
+        found.update(Path(where, name).relative_to(folder).as_posix() for name in (*names, *links))
+    return found - {MARKER}
 
 
 def _admit_file(target: Path, named: Path, force: bool) -> None:

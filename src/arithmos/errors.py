@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 _INDENT = " " * len("  why  ")
@@ -43,6 +42,12 @@ class VerificationError(ArithmosError):
     exit_code = 1
 
 
+class TrainingError(ArithmosError):
+    """A training that came to nothing: its loss is no number any more."""
+
+    exit_code = 1
+
+
 class MissingTool(ArithmosError):
     """An optional tool is not installed."""
 
@@ -59,21 +64,6 @@ class CompileError(ArithmosError):
     """The system compiler refused generated source: a compiler too old for a flag, or a defect of ours."""
 
     exit_code = 70
-
-
-def raise_all(problems: Sequence[ArithmosError], what: str = "") -> None:
-    """Raise every problem at once: nothing for none, the problem itself for one, else one error that shows each whole.
-
-    what: the first line where there are several, "3 problems" by default. The error has the class of the first one.
-    """
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise type(problems[0])(
-            what or f"{len(problems)} problems",
-            why="\n".join(str(problem) for problem in problems),
-            fix=f"mend all {len(problems)}, each as it says",
-        )
 
 
 def _aligned(text: str) -> str:

@@ -1,5 +1,7 @@
 """Generated C and C++: built by the system compiler once, kept in the cache by digest, loaded by ctypes.
 
+The cache is bounded: where all builds together take more than CACHE_BYTES, those used longest ago are removed.
+
 What is built is named by the sha256 of everything that determines it: sources, flags, the compiler's version, the
 machine, and the processor's features where a flag says `native`. Processes may build the same source at the same time:
 each builds in a directory of its own and renames it into place; the first one wins.
@@ -16,6 +18,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -43,6 +46,10 @@ int two(void) { return 2; }
 """
 _SHOWN_LINES = 8
 
+CACHE_BYTES = 1 << 30
+_SPARED_S = 3600.0
+"""What was used within the hour stays: another process may be about to load it."""
+
 
 def compile_library(
     source: str, *, flags: Sequence[str] = (), headers: Mapping[str, str] | None = None, language: Language = "c"
@@ -69,13 +76,6 @@ def compile_library(
             why=str(error),
             fix="set ARITHMOS_CACHE to a directory from which programs may be executed",
         ) from error
-
-
-def compile_program(
-    source: str, *, flags: Sequence[str] = (), headers: Mapping[str, str] | None = None, language: Language = "c"
-) -> Path:
-    """The executable made of one source text with a `main`; arguments and errors as for compile_library."""
-    return _build(source, tuple(flags), headers or {}, language)
 
 
 def available(language: Language = "c") -> bool:
@@ -106,6 +106,8 @@ def _build(source: str, flags: tuple[str, ...], headers: Mapping[str, str], lang
     home = settings.cache_dir() / "native" / digest
     product = home / "built"
     if product.is_file():
+        with suppress(OSError):  # a cache that only others may write
+            os.utime(home)
         return product
     with room_for(home, elsewhere="set ARITHMOS_CACHE to a directory that can be written") as room:
         draft = room / "draft"
@@ -126,7 +128,18 @@ def _build(source: str, flags: tuple[str, ...], headers: Mapping[str, str], lang
         except OSError:
             if not product.is_file():  # else another process built it meanwhile
                 raise
+    _bound(home.parent)
     return product
+
+
+def _bound(folder: Path) -> None:
+    """Remove what was used longest ago, until the rest takes CACHE_BYTES at most."""
+    kept, now = 0, time.time()
+    with suppress(OSError):  # another process tidies, or the cache is not ours: it stays as it is
+        for used, build in sorted(((path.stat().st_mtime, path) for path in folder.iterdir()), reverse=True):
+            kept += sum(file.stat().st_size for file in build.rglob("*"))
+            if kept > CACHE_BYTES and now - used > _SPARED_S:
+                shutil.rmtree(build, ignore_errors=True)
 
 
 def _compiler(language: Language) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,6 +40,27 @@ class Variable:
     meaning: str
     value: str
     effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A folder of the cache: its name, what it holds, and the command that clears it."""
+
+    name: str
+    files: int
+    mb: float
+    clear: str
+
+
+def cached() -> tuple[Cached, ...]:
+    """Every folder of the cache, for `arithmos doctor`; none where there is no cache. `native` stays under 1 GB."""
+    rows: list[Cached] = []
+    with suppress(OSError, UsageError):  # what disappears while it is counted, and a home that is unknown
+        for folder in sorted(path for path in cache_dir().iterdir() if path.is_dir()):
+            sizes = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
+            clear = f"rm -r {shlex.quote(str(folder))}"
+            rows.append(Cached(folder.name, len(sizes), round(sum(sizes) / 1e6, 1), clear))
+    return tuple(rows)
 
 
 def cache_dir() -> Path:

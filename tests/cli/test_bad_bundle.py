@@ -90,3 +90,20 @@ def test_a_missing_file(arithmos: Any, here: Path, verb: str) -> None:
     (here / "net" / "tensors.safetensors").unlink()
     why = "  why  it has no tensors.safetensors\n  fix  give a directory that `arithmos quantize` wrote\n"
     refused(arithmos, here, 2, verb, why)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ("[1]", "it is not a JSON object"),
+        ('{"origin": 5, "layers": {}}', "'origin' is no object, 'layers' is no list"),
+        ('{"name": []}', "'name' is no text"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["run net --input images.npy", "verify net --targets engine", "report net -o out"])
+def test_facts_that_are_none(arithmos: Any, here: Path, verb: str, facts: str, why: str) -> None:
+    (here / "net" / "report.json").write_text(facts)
+    digest = hashlib.sha256(facts.encode()).hexdigest()
+    edited(here / "net", lambda document: document["files"].update({"report.json": digest}))
+    said = f"error: a file of the bundle cannot be read\n  at   net/report.json\n  why  {why}\n  fix  make the bundle"
+    refused(arithmos, here, 2, verb, said)

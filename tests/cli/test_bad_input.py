@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -69,6 +70,14 @@ def layers():
 
 def always_training():
     return AlwaysTraining(nn.Linear(4, 4), nn.BatchNorm1d(4))
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 3), nn.Linear(6, 3)
+
+    def forward(self, x, y):
+        return self.first(x) + self.second(y)
 """
 
 
@@ -324,6 +333,83 @@ CASES: dict[str, tuple[int, str, tuple[str, ...]]] = {
             "  fix  name another directory, or remove this one yourself\n",
         ),
     ),
+    "an example of the wrong shape for one's own network": (
+        2,
+        "quantize --model own.py:plain --example 1x5 --calibration x.npy -o out",
+        (
+            "error: the network cannot be run on the example (1x5 of float32)\n"
+            "  why  RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x5 and 4x3)\n"
+            "       its first layer, 0, takes 4 features\n"
+            "  fix  give an example of the shapes and types that forward takes, the batch first; or correct forward\n",
+        ),
+    ),
+    "an example too few": (
+        2,
+        "quantize --model own.py:Two --example 1x4 --calibration x.npy -o out",
+        (
+            "error: the network cannot be run on the example (1x4 of float32)\n",
+            "missing 1 required positional argument: 'y'",
+        ),
+    ),
+    "an example of the wrong shape for a network of the zoo": (
+        2,
+        f"quantize whole.pt {ZOO} --example 1x8",
+        (
+            "error: --example 1x8 does not fit digits_cnn\n"
+            "  why  it takes pictures: a batch of 1 channels, height and width, as 1x1x8x8\n"
+            "  fix  leave --example out, or choose the side of the pictures with --input-size\n",
+        ),
+    ),
+    "an example that is no shape": (
+        2,
+        "quantize --model own.py:plain --example 1,4,x --calibration x.npy -o out",
+        (
+            "error: --example 1,4,x is not a shape\n",
+            "  fix  for example 1x3x32x32, or 1x8,1x6 for a network of two inputs\n",
+        ),
+    ),
+    "an example beyond memory": (
+        2,
+        "quantize --model own.py:plain --example 9999999x9999999 --calibration x.npy -o out",
+        ("error: --example 9999999x9999999 is too large\n  why  an example has at most 268,435,456 numbers: ",),
+    ),
+    "an example for an exported program": (
+        2,
+        "quantize --model training.pt2 --example 2x4 --calibration x.npy -o out",
+        ("error: 'training.pt2' takes no example\n  at   --example 2x4\n", "  fix  leave --example out\n"),
+    ),
+    "a negative seed": (2, "verify net --seed -1", ("-1 is not in the range 0<=x<=",)),
+    **{
+        f"{verb} into what it reads": (
+            2,
+            f"{verb} net -o {out} --force {rest}",
+            (
+                f"error: {out} is read from and cannot be the output\n  at   {{here}}/net\n",
+                "  why  --force would replace it by what is made of it\n  fix  name another place with --out\n",
+            ),
+        )
+        for verb, out, rest in (("export", "net", "--target c"), ("dump", "net", ""), ("report", ".", ""))
+    },
+    "quantize over its own weights": (
+        2,
+        "quantize photos/cat.jpg --model digits_cnn -o photos --force",
+        ("error: photos is read from and cannot be the output\n  at   {here}/photos/cat.jpg\n",),
+    ),
+    "run over its own input": (
+        2,
+        "run net --input x.npy -o x.npy --force",
+        ("error: x.npy is read from and cannot be the output\n  at   {here}/x.npy\n",),
+    ),
+    "an option of the target that is neither yes nor no": (
+        2,
+        "export net --target c -o out --set trace=maybe",
+        ("error: trace=maybe is neither true nor false\n",),
+    ),
+    "a standard deviation of zero": (
+        2,
+        f"quantize whole.pt {ZOO} --dataset digits --std 0",
+        ("error: pictures cannot be prepared so\n  why  std is 0.0, and pixels are divided by it\n",),
+    ),
     "unknown verb": (2, "quantise net", ("No such command 'quantise'. Did you mean 'quantize'?",)),
     "unknown flag": (2, "verify net --sampels 3", ("No such option '--sampels'. Did you mean '--samples'?",)),
     "unknown flag of a recipe's field": (
@@ -368,6 +454,13 @@ CASES: dict[str, tuple[int, str, tuple[str, ...]]] = {
 def test_bad_input_is_refused(arithmos: Any, here: Path, name: str) -> None:
     code, arguments, said = CASES[name]
     refused(arithmos, here, code, arguments, *said)
+
+
+@pytest.mark.parametrize("example", ["--example 1x4,1x6", "--example 1x4 --example 1x6"])
+def test_examples_of_two_inputs_with_a_comma_or_one_by_one(arithmos: Any, here: Path, example: str) -> None:
+    result = arithmos(*f"quantize --model own.py:Two {example} --dry-run --json".split())
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["macs"] == 4 * 3 + 6 * 3
 
 
 def test_the_code_in_the_pickles_would_have_run(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from arithmos.ir.border import to_real
 from arithmos.ir.codec import digest
 from arithmos.ir.graph import Graph
 from arithmos.targets.run import run
@@ -30,6 +31,48 @@ def test_run_as_json_and_on_the_interpreter_says_the_same(
     for target in ("engine", "interpreter"):
         document = json.loads(arithmos("run", bundle, "--input", images, "--target", target, "--json").stdout)
         assert document == {"fc": run(net, np.load(images)).tolist()}
+
+
+def test_run_prints_and_writes_the_real_numbers(
+    arithmos: Any, net: Graph, bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    real = to_real(net, run(net, np.load(images), every=True))
+    result = arithmos("run", bundle, "--input", images, "--real", "--json")
+    assert json.loads(result.stdout) == {"fc": real["fc"].tolist()}
+    out = tmp_path / "real.npz"
+    assert arithmos("run", bundle, "--input", images, "--real", "--every", "-o", out).exit_code == 0
+    stored = dict(np.load(out))
+    assert stored.keys() == real.keys() and all(np.array_equal(stored[name], real[name]) for name in real)
+
+
+def test_a_gpu_that_is_not_there(
+    arithmos: Any, bundle: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch", reason="pip install 'arithmos[torch]'")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    for verb in (
+        ("run", bundle, "--input", images),
+        ("verify", bundle, "--targets", "interpreter, engine"),
+        ("dump", bundle, "-o", tmp_path / "dump"),
+    ):
+        result = arithmos(*verb, "--device", "cuda")
+        assert result.exit_code == 2
+        assert result.stderr == (
+            "error: there is no CUDA device\n"
+            "  why  this torch is built without CUDA\n"
+            "  fix  give --device cpu, or install torch with CUDA as pytorch.org says\n"
+        )
+        assert arithmos(*verb, "--device", "auto").exit_code == 0
+    result = arithmos("run", bundle, "--input", images, "--device", "cuda", "--target", "c")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: target 'c' has no devices\n"
+        "  why  it runs on the processor; target engine runs on others too\n"
+        "  fix  leave the device out, or name engine@cuda\n"
+    )
+    result = arithmos("verify", bundle, "--device", "cuda", "--targets", "c,onnx")
+    assert result.exit_code == 2 and "--device cuda goes with target engine" in result.stderr
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
@@ -151,6 +194,15 @@ def test_doctor_names_packages_and_variables(arithmos: Any, monkeypatch: pytest.
     assert "ARITHMOS_OFFLINE" in text and "interpreter, bundles, command line" in text
 
 
+def test_doctor_says_how_large_the_cache_is(arithmos: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ARITHMOS_CACHE", str(tmp_path))
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "weights").write_bytes(bytes(1_000_000))
+    assert f"1.00  rm -r {tmp_path}/hub\n" in arithmos("doctor").stdout
+    document = json.loads(arithmos("doctor", "--json").stdout)
+    assert {"name": "hub", "files": 1, "mb": 1.0, "clear": f"rm -r {tmp_path}/hub"} in document["cache"]
+
+
 def test_doctor_survives_a_wrong_setting_and_tells_the_fix(arithmos: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARITHMOS_CC", "/nowhere/cc")
     result = arithmos("doctor")
@@ -172,9 +224,9 @@ def test_models_lists_the_zoo(arithmos: Any) -> None:
     document = json.loads(arithmos("models", "resnet2*", "--json").stdout)
     assert [model["name"] for model in document] == ["resnet20"]
     assert "269,722" in arithmos("models").stdout
-    result = arithmos("models", "vgg*")
+    result = arithmos("models", "alexnet*")
     assert result.exit_code == 2
-    assert "no model matches 'vgg*'" in result.stderr
+    assert "no model matches 'alexnet*'" in result.stderr
 
 
 def test_models_checks_a_target(arithmos: Any) -> None:

@@ -37,25 +37,30 @@ Options:
   --help     Show this message and exit.
 
 Verbs:
-  quantize  a trained network -> an exact integer network (a bundle)
-  run       run a bundle on inputs
-  verify    compare every value of a bundle, or of a dump, across runners
-  export    write a bundle in a target's own format
-  dump      write every value of an inference to files
-  show      print a bundle's graph
-  report    write a bundle's HTML page with plots
-  models    list the zoo, or check what a target can run of it
-  doctor    what works on this machine, and the command for what does not
-  demo      train, quantize, verify, export and report a digits network
+  train         a network and a data set -> trained weights, in a folder that
+                can be resumed
+  quantize      a trained network -> an exact integer network (a bundle)
+  run           run a bundle on inputs
+  verify        compare every value of a bundle, or of a dump, across runners
+  export        write a bundle in a target's own format
+  dump          write every value of an inference to files
+  prove         prove an inference of a bundle in zero knowledge
+  verify-proof  check a proof, without the model's weights
+  show          print a bundle's graph
+  report        write a bundle's HTML page with plots
+  models        list the zoo, or check what a target can run of it
+  data          what a data set holds, in which layout, and a picture of it
+  doctor        what works on this machine, and the command for what does not
+  demo          train, quantize, verify, export and report a digits network
 
 Exit codes:
   0    done
-  1    a verification or accuracy gate failed
+  1    a verification or accuracy gate failed, or a training diverged
   2    bad usage or bad input
   3    a tool is missing (the message has the install command)
   4    unsupported network (all its nodes are listed)
   70   a defect of arithmos
-  130  interrupted; nothing was left behind
+  130  interrupted; nothing was left behind, but checkpoints
 """
 
 
@@ -70,6 +75,8 @@ def test_every_verb_explains_itself(arithmos: Any, verb: str) -> None:
     result = arithmos(verb, "--help")
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: arithmos {verb} ")
+    if "COMMAND" in result.stdout:
+        result = arithmos(verb, "show", "--help")
     assert "--json" in result.stdout and "--quiet" in result.stdout
 
 
@@ -136,6 +143,8 @@ def test_the_traceback_comes_on_request(monkeypatch: pytest.MonkeyPatch, value: 
         (KeyboardInterrupt(), 130, "interrupted"),
         (PermissionError(13, "Permission denied", "net/graph.json"), 2, "net/graph.json"),
         (MemoryError(), 2, "not enough memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9"), 2, "not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 9 GiB"), 2, "not enough memory"),
         (OSError("no file is named"), 70, "a defect"),
     ],
 )

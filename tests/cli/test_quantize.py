@@ -51,6 +51,7 @@ def weights(tmp_path: Path) -> Path:
 def own(tmp_path: Path) -> Path:
     file = tmp_path / "own.py"
     file.write_text(OWN)
+    (tmp_path / "bad.toml").write_text('weight_bits = "8"\n')
     np.save(tmp_path / "samples.npy", np.random.default_rng(0).normal(size=(20, 2, 4, 4)).astype(np.float32))
     return file
 
@@ -144,6 +145,22 @@ def test_the_plan_writes_nothing(arithmos: Any, own: Path, tmp_path: Path, monke
     assert [node["op"] for node in document["nodes"]][:2] == ["conv", "requantize"]
 
 
+def test_the_plan_tells_the_bits_that_a_node_really_gets(arithmos: Any, own: Path) -> None:
+    flags = ("--weight-bits", "3", "--rounding", "adaround", "--set", "overrides.'layers.3'.weight_bits=5")
+    result = _own(arithmos, own, "make_model", "--dry-run", "--json", *flags)
+    rows = {node["node"]: node for node in json.loads(result.stdout)["nodes"]}
+    assert rows["layers.0.acc"]["weight_bits"] == 8, "a first layer has edge_bits"
+    assert rows["layers.3.acc"]["weight_bits"] == 5, "unless an override says its bits"
+    text = _own(arithmos, own, "make_model", "--dry-run", *flags).stdout
+    assert "fused joins, adaround rounding, corrections: none" in text
+
+
+def test_an_override_that_matches_nothing_is_refused(arithmos: Any, own: Path) -> None:
+    result = _own(arithmos, own, "make_model", "--dry-run", "--set", "overrides.'layer.3'.weight_bits=5")
+    assert result.exit_code == 2
+    assert "'layer.3' matches nothing; close are layers.3" in result.stderr
+
+
 def test_the_plan_of_the_zoo_needs_no_weights(arithmos: Any) -> None:
     document = json.loads(arithmos("quantize", "--model", "digits_cnn", "--dry-run", "--json").stdout)
     assert document["macs"] == 80_896 and document["widest_bits"] <= 32
@@ -169,9 +186,9 @@ def test_the_starter_recipe_lists_every_node_and_can_be_used(arithmos: Any, own:
 def test_the_accuracy_gate_ends_with_1_and_writes_nothing(arithmos: Any, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "net"
     arguments = (weights, "--model", "digits_cnn", "--n-calibration", "8", "--evaluate", "40", "-o", out)
-    refused = arithmos("quantize", *arguments, "--max-loss", "-101")
+    refused = arithmos("quantize", *arguments, "--max-loss", "0", "--set", "overrides.'*'.weight_bits=1")
     assert refused.exit_code == 1
-    assert "the integer network loses" in refused.stderr and "--max-loss allows -101" in refused.stderr
+    assert "the integer network loses" in refused.stderr and "--max-loss allows 0;" in refused.stderr
     assert not out.exists()
     assert arithmos("quantize", *arguments, "--max-loss", "100").exit_code == 0
 
@@ -184,9 +201,11 @@ def test_the_accuracy_gate_ends_with_1_and_writes_nothing(arithmos: Any, weights
         (("--model", "own.py:make_model", "-o", "net"), "--example 1x3x32x32"),
         (("--model", "own.py:make_model", "-o", "net", "--example", "1x2x"), "--example 1x2x is not a shape"),
         (("--model", "own.py:make_model", "-o", "net", "--example", "1x2x4x4"), "there is nothing to calibrate on"),
-        (("--model", "digits_cnn", "--dry-run", "--weight-bits", "17"), "weight_bits must be an integer from 2 to 16"),
+        (("--model", "digits_cnn", "--dry-run", "--weight-bits", "17"), "weight_bits must be an integer from 1 to 16"),
         (("--model", "digits_cnn", "--dry-run", "--set", "wieght_bits=4"), "did you mean 'weight_bits'?"),
         (("--model", "digits_cnn", "--dry-run", "--set", "weight_bits"), "is not KEY=VALUE"),
+        (("--model", "digits_cnn", "--dry-run", "--max-loss", "-5"), "-5.0 is not in the range x>=0"),
+        (("--model", "digits_cnn", "--dry-run", "--recipe", "bad.toml"), "at   bad.toml\n  why  weight_bits must be"),
         (("--model", "digits_cnn", "--dry-run", "--mean", "a"), "not numbers joined by commas"),
         (("--model", "digits_cnn", "--dry-run", "--dataset", "cifar1"), "did you mean 'cifar10'"),
     ],

@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arithmos.cli.samples import first, from_dataset, from_file
+from arithmos.cli.samples import as_real, first, from_dataset, from_file
+from arithmos.ir.border import admit
+from arithmos.ir.build import Builder
+from arithmos.ir.graph import Graph
+from arithmos.ir.interval import Interval
+from arithmos.ir.scale import PowerOfTwo
 from arithmos.train.data.digits import digits
 
 pytest.importorskip("sklearn", reason='pip install "arithmos[data]"')
@@ -47,3 +52,21 @@ def test_arrays_of_a_file_are_cut_into_batches(tmp_path: Path) -> None:
     assert found.origin == {"calibration": "7 samples of two.npz"}
     two = first(found.calibration, 2)
     assert isinstance(two, dict) and np.array_equal(two["a"], a[:2])
+
+
+def small() -> Graph:
+    """A picture x with a grid of step 1/4 and token ids without one."""
+    builder = Builder("int")
+    builder.input("x", (-1, 2), Interval(-8, 7), PowerOfTwo(-2))
+    builder.input("ids", (-1, 2), Interval(0, 9))
+    return builder.graph("x", "ids")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool, np.float32])
+def test_integers_in_a_file_are_real_numbers_throughout(dtype: type) -> None:
+    arrays = {"x": np.asarray([[0, 1]], dtype), "ids": np.asarray([[3, 9]])}
+    found = as_real(small(), arrays)
+    assert (found["x"].dtype, found["ids"].dtype) == (np.float32, np.int64)
+    admitted = admit(small(), found)
+    assert admitted["x"].tolist() == [[0, 4]]  # 1.0 is four steps; as an integer of the grid it would be one
+    assert admitted["ids"].tolist() == [[3, 9]]

@@ -39,9 +39,17 @@ def test_the_page_shows_a_verification(arithmos: Any, bundle: Path, tmp_path: Pa
     found.write_text(arithmos("verify", bundle, *TARGETS, "--samples", "1", "--json").stdout)
     assert arithmos("report", bundle, "--verification", found, "-o", tmp_path / "page").exit_code == 0
     assert 'id="verification"' in (tmp_path / "page" / "index.html").read_text()
-    found.write_text("{}")
-    refused = arithmos("report", bundle, "--verification", found, "-o", tmp_path / "other")
-    assert refused.exit_code == 2 and "not the result of a verification" in refused.stderr
+    whole = json.loads(found.read_text())
+    for document, why in [
+        ({}, "it lacks interpreter_s, n_compared, n_equal, rows, samples, ties"),
+        ({**whole, "ties": "x", "samples": 5}, "ties, samples is not what a verification has there"),
+        ({**whole, "rows": [{"target": "c"}]}, "a row is not what a verification has there"),
+        ([], "'list' object has no attribute 'keys'"),
+    ]:
+        found.write_text(json.dumps(document))
+        refused = arithmos("report", bundle, "--verification", found, "-o", tmp_path / "other")
+        assert refused.exit_code == 2 and "not the result of a verification" in refused.stderr
+        assert f"  why  {why}\n" in refused.stderr
 
 
 def resign(bundle: Path, name: str) -> None:
@@ -51,17 +59,58 @@ def resign(bundle: Path, name: str) -> None:
     (bundle / "graph.json").write_text(json.dumps(document))
 
 
-def test_a_golden_value_that_is_not_true_ends_with_1(arithmos: Any, net: Graph, bundle: Path) -> None:
+def forge_golden(bundle: Path, change: Any) -> None:
     golden = bundle / "golden.safetensors"
     values = {name: array.copy() for name, array in load_file(golden).items()}
-    true = int(values["relu"][0, 1, 2, 3])
-    values["relu"][0, 1, 2, 3] = true ^ 1
+    change(values)
     save_file(values, golden)
     resign(bundle, golden.name)
+
+
+def test_stale_golden_values_are_no_disagreement_of_runners(arithmos: Any, net: Graph, bundle: Path) -> None:
+    true = int(load_file(bundle / "golden.safetensors")["relu"][0, 1, 2, 3])
+
+    def change(values: dict[str, np.ndarray]) -> None:
+        values["relu"][0, 1, 2, 3] = true ^ 1
+
+    forge_golden(bundle, change)
+    result = arithmos("verify", bundle, *TARGETS, "--samples", "1")
+    total = sum(array.size for array in load_file(bundle / "golden.safetensors").values())
+    assert result.exit_code == 1
+    assert result.stderr.endswith(
+        "error: the golden values do not match the network\n"
+        f"  at   {bundle}\n"
+        f"  why  relu[0, 1, 2, 3]: golden.safetensors holds {true ^ 1}, the network computes {true}\n"
+        f"       1 of {total:,} golden numbers differ, in 1 values\n"
+        "  fix  make the bundle again with `arithmos quantize`, or, if this is the right network, renew them in "
+        "Python:\n"
+        f'       ar.save(ar.load("{bundle}"), "renewed", golden=inputs)\n'
+    )
+    document = json.loads(arithmos("verify", bundle, *TARGETS, "--samples", "1", "--json").stdout)
+    assert document["ok"] is False and document["n_compared"] == document["n_equal"]
+    assert document["golden"] == {"n_compared": total, "n_equal": total - 1}
+
+
+def test_golden_values_that_are_not_there(arithmos: Any, bundle: Path) -> None:
+    forge_golden(bundle, lambda values: values.pop("relu"))
     result = arithmos("verify", bundle, *TARGETS, "--samples", "1")
     assert result.exit_code == 1
-    assert f"relu[0, 1, 2, 3]: expected {true}, got {true ^ 1}" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert "the golden values do not match the network\n" in result.stderr
+    assert "  why  golden.safetensors lacks relu\n" in result.stderr
+
+
+def test_golden_inputs_of_another_network(arithmos: Any, bundle: Path) -> None:
+    forge_golden(bundle, lambda values: values.update(images=values["images"][:, :, :2].copy()))
+    for verb in ("verify", "dump"):
+        result = arithmos(verb, bundle, *(("-o", bundle.parent / "out") if verb == "dump" else TARGETS))
+        assert result.exit_code == 2
+        assert "error: the golden inputs do not fit the network\n" in result.stderr
+        assert "  why  input 'images': has shape (1, 1, 2, 4), the network takes (N, 1, 4, 4)\n" in result.stderr
+
+
+def test_nothing_compared_is_no_success(arithmos: Any, bundle: Path) -> None:
+    result = arithmos("verify", bundle, "--targets", "")
+    assert result.exit_code == 2 and "there is no target ''" in result.stderr
 
 
 def test_bad_arguments_are_refused(arithmos: Any, bundle: Path, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import hashlib
 import json
 import subprocess
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +21,12 @@ from arithmos.evidence.manifest import root
 from arithmos.evidence.recheck import verify_dump
 from arithmos.evidence.tensor_files import FORMATS
 from arithmos.ir.build import Builder
-from arithmos.ir.codec import digest, random_inputs
+from arithmos.ir.codec import digest, encode, random_inputs
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import Interval, narrowest_dtype, signed
 from arithmos.settings import tool
+from samples import tiny
 
 FORMAT = pytest.mark.parametrize("format", FORMATS)
 
@@ -103,7 +106,7 @@ def test_what_the_manifest_says(tmp_path: Path) -> None:
     folder = dump(graph, random_inputs(graph, 2), tmp_path / "out", witness=True)
     document = json.loads((folder / "manifest.json").read_text())
     assert {key: document[key] for key in ("schema", "format", "model", "target", "samples", "inputs", "outputs")} == {
-        "schema": 1,
+        "schema": 2,
         "format": "safetensors",
         "model": digest(graph),
         "target": "interpreter",
@@ -111,7 +114,8 @@ def test_what_the_manifest_says(tmp_path: Path) -> None:
         "inputs": ["image"],
         "outputs": ["logits"],
     }
-    assert document["order"] == [node.output for node in graph.nodes]
+    assert document["nodes"] == encode(graph)["nodes"]
+    assert (document["field"], document["chunks"], document["origin"]) == (None, 0, {})
     tensors = manifest_of(folder)
     keys = ("role", "op", "dtype", "shape", "layout", "scale")
     wanted = {
@@ -145,6 +149,17 @@ def test_three_roots(tmp_path: Path) -> None:
     assert first["outputs"] != second["outputs"]
     assert roots("c", 1, format="hex", witness=True, values="stem*") == first
     assert root([]) == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+
+
+def test_chunks_are_rechecked(tmp_path: Path) -> None:
+    graph = factories.INTEGER["pools"]()
+    folder = dump(graph, random_inputs(graph, 2), tmp_path / "out", witness=True, chunks=8)
+    assert any(name.endswith(":difference.chunks") for name in manifest_of(folder))
+    assert verify_dump(folder).ok
+    assert dump_bytes(graph, 2, witness=True, chunks=8) == sum(
+        np.dtype(str(t["dtype"])).itemsize * int(np.prod(t["shape"]))  # type: ignore[arg-type]
+        for t in manifest_of(folder).values()
+    )
 
 
 def test_the_library_reads_the_safetensors_file_and_every_tensor_is_aligned(tmp_path: Path) -> None:
@@ -325,6 +340,18 @@ def test_an_edited_manifest_is_noticed(tmp_path: Path) -> None:
     assert verify_dump(folder).problems[0] == "tensor 'logits' is missing from the manifest"
     edit(folder, "manifest.json", tensors=[t for t in document["tensors"] if t["name"] != "stem.acc.bias"])
     assert verify_dump(folder).problems == ("parameter 'stem.acc.bias' is missing from the manifest",)
+    nodes = [{**node, "attrs": {}} if node["op"] == "requantize" else node for node in document["nodes"]]
+    edit(folder, "manifest.json", tensors=document["tensors"], nodes=nodes)
+    number = next(n for n, node in enumerate(nodes) if node["op"] == "requantize")
+    text = f"the manifest says that node {number} is {nodes[number]}, it is {document['nodes'][number]}"
+    assert verify_dump(folder).problems[0] == text
+    edit(folder, "manifest.json", nodes=nodes[1:])
+    text = f"the manifest does not list the {len(nodes)} nodes of the network"
+    assert verify_dump(folder).problems == (text,)
+    edit(folder, "manifest.json", nodes=document["nodes"], field={"name": "f7", "modulus": "7"})
+    with pytest.raises(UsageError, match=r"its field is none that is known: \{'name': 'f7'"):
+        verify_dump(folder)
+    edit(folder, "manifest.json", field=None)
     edit(folder, "manifest.json", tensors=document["tensors"], model="0" * 64)
     assert verify_dump(folder).problems == (f"the manifest says that model is {'0' * 64}, it is {digest(graph)}",)
 
@@ -335,12 +362,50 @@ def test_a_damaged_file_is_no_dump_or_an_inconsistent_one(tmp_path: Path) -> Non
     data = (folder / "values.safetensors").read_bytes()
     (folder / "values.safetensors").write_bytes(data[:-1])
     assert verify_dump(folder).problems[0].startswith("tensor 'block1.conv1.acc.bias' cannot be read: ")
-    edit(folder, "manifest.json", schema=2)
-    with pytest.raises(UsageError, match="its schema is 2, this version reads 1"):
+    edit(folder, "manifest.json", schema=1)
+    with pytest.raises(UsageError, match="its schema is 1, this version reads 2"):
         verify_dump(folder)
     (folder / "manifest.json").write_text("{")
     with pytest.raises(UsageError, match="this is no dump that can be checked"):
         verify_dump(folder)
+
+
+def everywhere(document: Any, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
+    """The path of every entry of a JSON document."""
+    if isinstance(document, dict | list):
+        for key, entry in document.items() if isinstance(document, dict) else enumerate(document):
+            yield *path, key
+            yield from everywhere(entry, (*path, key))
+
+
+UNCHECKED = {"target", "origin", "chunks", "file", "key"}
+"""What a dump says of its origin, of a witness that it has not, and of places: numbers are read in their order."""
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "graph.json"])
+def test_any_entry_may_be_anything(tmp_path: Path, name: str) -> None:
+    """Every entry of the documents is replaced: the dump is refused or inconsistent, in words."""
+    file = dump(tiny(), random_inputs(tiny(), 1), tmp_path / "dump", format="npz") / name
+    text = file.read_text()
+    wrong: tuple[Any, ...] = (None, True, -1, 3.5, 1 << 70, "x", [], [[1]], {}, {"a": 1})
+    survived = set()
+    for number, path in enumerate(everywhere(json.loads(text))):
+        document = json.loads(text)
+        inner = document
+        for key in path[:-1]:
+            inner = inner[key]
+        changed = wrong[number % len(wrong)]
+        if inner[path[-1]] == changed:
+            continue
+        inner[path[-1]] = changed
+        file.write_text(json.dumps(document))
+        try:
+            check = verify_dump(tmp_path / "dump")
+        except UsageError:  # anything else is a failure
+            continue
+        if check.ok:
+            survived.add(path)
+    assert {path[-1] for path in survived} <= UNCHECKED
 
 
 def test_bad_usage_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -352,6 +417,12 @@ def test_bad_usage_leaves_nothing_behind(tmp_path: Path) -> None:
         dump(graph, inputs, tmp_path / "out", values="nothing*")
     with pytest.raises(UsageError, match="only an integer graph can be dumped"):
         dump(factories.float_cnn(), inputs, tmp_path / "out")
+    with pytest.raises(UsageError, match="there is no field 'bn255'"):
+        dump(graph, inputs, tmp_path / "out", field="bn255")
+    with pytest.raises(UsageError, match="there is nothing to cut into chunks"):
+        dump(graph, inputs, tmp_path / "out", chunks=8)
+    with pytest.raises(UsageError, match="there are no chunks of 33 bits"):
+        dump(graph, inputs, tmp_path / "out", chunks=33, witness=True)
     with pytest.raises(UsageError, match="there is no target 'engin'"):
         dump(graph, inputs, tmp_path / "out", target="engin")
     assert not list(tmp_path.iterdir())

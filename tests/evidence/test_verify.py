@@ -17,7 +17,7 @@ from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import unsigned
 from arithmos.ir.ops import INT
-from arithmos.targets.target import Runner, Target, find
+from arithmos.targets.target import Runner, Target, find, names
 
 SMALL = {"uniform": 3, "corners": 6, "ties": 3}
 
@@ -119,7 +119,6 @@ def test_nothing_compared_is_not_equal() -> None:
     assert [row.result for row in check.rows] == ["empty", "empty"]
     assert not check.ok
     assert "engine, every value: no element was compared" in str(check).splitlines()
-    assert not verify(factories.gelu_table(), targets=(), **SMALL).ok
 
 
 def test_a_network_without_elements_is_not_equal() -> None:
@@ -194,3 +193,29 @@ def test_a_float_graph_is_refused() -> None:
 def test_inputs_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UsageError, match="the network cannot take these inputs"):
         verify(factories.residual_cnn(), np.full((1, 3, 12, 12), 256), targets=("engine",))
+
+
+def test_one_target_needs_no_list_and_none_is_refused() -> None:
+    graph = factories.residual_cnn()
+    assert [row.target for row in verify(graph, targets="engine", **SMALL).rows] == ["engine", "engine"]
+    assert [row.target for row in verify(graph, targets=["engine"] * 2, **SMALL).rows] == ["engine", "engine"]
+    assert verify_refusal(graph, targets=[]) == (
+        "there is nothing to compare the interpreter with\n"
+        "  why  no target is named\n"
+        f"  fix  name some of {', '.join(names())}"
+    )
+
+
+def verify_refusal(graph: object, **options: object) -> str:
+    with pytest.raises(UsageError) as caught:
+        verify(graph, **options)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_what_cannot_be_verified() -> None:
+    graph = factories.residual_cnn()
+    assert verify_refusal("net").startswith("a graph is needed, this is of type str\n")
+    assert verify_refusal(factories.float_cnn()).startswith("only an integer graph can be verified\n")
+    assert verify_refusal(graph, corners=-1, seed=-2) == (
+        "corners=-1, seed=-2 cannot be\n  why  samples are counted from 0, and so are seeds\n  fix  give 0 or more"
+    )

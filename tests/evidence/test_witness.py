@@ -7,11 +7,13 @@ import pytest
 
 import factories
 import samples
-from arithmos.evidence.witness import WITNESS, auxiliaries, witness
+from arithmos.errors import RangeError
+from arithmos.evidence.witness import WITNESS, auxiliaries, chunked, n_chunks, witness
+from arithmos.ir.border import fits
 from arithmos.ir.build import Builder
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, Source
 from arithmos.ir.interpret import interpret
-from arithmos.ir.interval import Interval, interval_of
+from arithmos.ir.interval import Interval, interval_of, signed
 from arithmos.ir.ops import INT
 
 EXAMPLES = [(op, number) for op, number in samples.INT_EXAMPLES if op in WITNESS]
@@ -30,6 +32,23 @@ def assert_identities(graph: Graph, values: dict[str, np.ndarray]) -> None:
             np.testing.assert_array_equal(
                 y, np.where(aux["clamp"] == 0, aux["q"], np.where(aux["clamp"] < 0, at["lo"], at["hi"]))
             )
+        elif node.op == "clip":
+            sides = np.where(aux["clamp"] < 0, -np.inf if at["lo"] is None else at["lo"], at["hi"] or 0)
+            np.testing.assert_array_equal(y, np.where(aux["clamp"] == 0, x, sides))
+        elif node.op == "maximum":
+            np.testing.assert_array_equal(y, np.where(aux["second"] == 1, rest[0], x))
+            np.testing.assert_array_equal(aux["difference"], 2 * y - x - rest[0])
+        elif node.op == "max_pool":
+            assert (aux["difference"] >= 0).all()
+            np.testing.assert_array_equal(np.take_along_axis(aux["difference"], aux["argmax"][..., None], -1), 0)
+        elif node.op == "reduce_max":
+            kept = y if at["keepdims"] else np.expand_dims(y, at["axes"])
+            np.testing.assert_array_equal(kept - aux["difference"], x)
+            assert (aux["difference"] >= 0).all()
+        elif node.op == "argmax":
+            chosen = np.take_along_axis(aux["difference"], np.expand_dims(y, at["axis"]), at["axis"])
+            np.testing.assert_array_equal(chosen, 0)
+            np.testing.assert_array_equal(np.expand_dims(aux["maximum"], at["axis"]) - aux["difference"], x)
         elif node.op == "shift_right":
             assert (aux["rem"] >= 0).all()
             assert (aux["rem"] < 1 << rest[0]).all()
@@ -48,7 +67,7 @@ def test_every_example(op: str, number: int) -> None:
     for inputs in samples.all_inputs(graph):
         values = dict(witness(graph, interpret(graph, inputs)))
         for a in auxiliaries(graph, graph.nodes[0]):
-            assert values[a.name].shape == values["y"].shape
+            assert fits(a.shape, values[a.name].shape)
             assert interval_of(values[a.name]) in a.range
         assert_identities(graph, values)
 
@@ -71,6 +90,8 @@ def test_max_pool_names_the_first_maximum_and_never_the_padding() -> None:
     image = np.array([[[[-9, -9, -9], [-9, 5, 5], [-9, 5, 7]]]])
     values = dict(witness(graph, interpret(graph, {"x": image})))
     np.testing.assert_array_equal(values["y:argmax"][0, 0], [[3, 2, 2], [1, 3, 2], [1, 1, 3]])
+    np.testing.assert_array_equal(values["y:difference"][0, 0, 0], [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(values["y:difference"][0, 0, 2], [[0, 0, 0, 0], [14, 0, 14, 0], [2, 2, 2, 0]])
 
 
 def test_reduce_max_counts_over_all_reduced_axes() -> None:
@@ -81,6 +102,44 @@ def test_reduce_max_counts_over_all_reduced_axes() -> None:
     values = dict(witness(graph, interpret(graph, {"x": image})))
     np.testing.assert_array_equal(values["y"], [[3, 4]])
     np.testing.assert_array_equal(values["y:argmax"], [[5, 3]])
+
+
+@pytest.mark.parametrize("bits", [1, 8, 14])
+@pytest.mark.parametrize("interval", [Interval(0, 0), Interval(-5, 250), Interval(-(1 << 62), 1 << 62), signed(64)])
+def test_chunks_add_up(bits: int, interval: Interval) -> None:
+    numbers = [interval.lo, (interval.lo + interval.hi) // 2, interval.hi]
+    pieces = chunked(np.array(numbers), interval, bits)
+    assert pieces.shape == (3, n_chunks(interval, bits))
+    assert ((pieces >= 0) & (pieces < 1 << bits)).all()
+    sums = [interval.lo + sum(int(c) << (bits * k) for k, c in enumerate(row)) for row in pieces]
+    assert sums == numbers
+
+
+def test_chunks_stand_behind_what_they_are_cut_from() -> None:
+    graph = factories.residual_cnn()
+    (inputs, *_) = samples.all_inputs(graph, 2)
+    plain = dict(witness(graph, interpret(graph, inputs)))
+    with_chunks = dict(witness(graph, interpret(graph, inputs), chunks=8))
+    listed = [a for node in graph.nodes for a in auxiliaries(graph, node, chunks=8)]
+    assert [a.name for a in listed] == [name for name in with_chunks if ":" in name]
+    cut = {name.removesuffix(".chunks") for name in with_chunks if name.endswith(".chunks")}
+    assert cut == {name for name in plain if name.endswith((":q", ":rem", ":difference"))}
+    assert all(interval_of(with_chunks[a.name]) in a.range for a in listed)
+
+
+def test_a_witness_that_no_int64_holds_is_refused() -> None:
+    b = Builder("int")
+    wide = Interval(-(1 << 62), 1 << 62)
+    graph = b.graph(
+        b.add("maximum", b.input("x", (-1,), wide), b.input("z", (-1,), wide), name="y", source=Source("m"))
+    )
+    with pytest.raises(RangeError) as error:
+        auxiliaries(graph, graph.nodes[0])
+    assert str(error.value) == (
+        "the witness 'y:difference' needs 65 bits, int64 has 64\n  at   m\n"
+        "  why  its proven range is [0, 9223372036854775808]\n"
+        "  fix  dump without the witness, or quantize to fewer bits"
+    )
 
 
 def test_clamp_flags_of_a_range_that_lies_outside() -> None:

@@ -162,15 +162,32 @@ class Fails(nn.Module):
         return self.fc(x[:, :3])  # one column short
 
 
+def test_an_example_the_module_itself_refuses_shows_the_line_and_what_it_takes(capfd) -> None:
+    with pytest.raises(UsageError) as caught:
+        trace(Fails().eval(), torch.ones(2, 4))
+    code = "return self.fc(x[:, :3])  # one column short"
+    assert str(caught.value) == (
+        "the network cannot be run on the example (2x4 of float32)\n"
+        f"  at   {line_of(code)}  {code}\n"
+        "  why  RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x3 and 4x4)\n"
+        "       its first layer, fc, takes 4 features\n"
+        "  fix  give an example of the shapes and types that forward takes, the batch first; or correct forward"
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+class Untraceable(nn.Module):
+    def forward(self, x: Tensor) -> object:
+        return iter([x])
+
+
 def test_other_failures_show_the_line_and_torchs_reason(capfd) -> None:
     with pytest.raises(UnsupportedNetwork) as caught:
-        trace(Fails().eval(), torch.ones(2, 4))
+        trace(Untraceable().eval(), torch.ones(2, 4))
     lines = str(caught.value).splitlines()
-    code = "return self.fc(x[:, :3])  # one column short"
     assert lines[0] == "torch.export cannot follow the network"
-    assert lines[1] == f"  at   {line_of(code)}  {code}"
-    assert lines[2].startswith("  why  RuntimeError: ")
-    assert lines[3] == "  fix  check that model(*example) runs; keep forward to torch operations on tensors"
+    assert lines[1].startswith("  why  RuntimeError: Found <class 'list_iterator'> in output")
+    assert lines[2] == "  fix  check that model(*example) runs; keep forward to torch operations on tensors"
     assert capfd.readouterr() == ("", "")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arithmos.errors import UsageError
-from arithmos.ir.border import admit, batch_size, fits, format_shape, round_to_grid
+from arithmos.ir.border import admit, batch_size, fits, format_shape, round_to_grid, to_integers, to_real
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph
 from arithmos.ir.interval import Interval, signed, unsigned
@@ -40,6 +40,11 @@ def test_floats_become_integers_of_the_grid_in_the_narrowest_type() -> None:
     assert admitted["x"].tolist() == [[8, 255]] and admitted["x"].dtype == np.uint8
 
 
+def test_what_is_beyond_float64_is_clipped_without_a_warning() -> None:
+    for huge in (np.array([[1e308, -1e308]]), np.array([[1, -1]], np.longdouble) * np.longdouble("1e4000")):
+        assert admit(network(), {"x": huge})["x"].tolist() == [[255, 0]]
+
+
 def test_a_scale_for_each_channel() -> None:
     graph = network(signed(8), PerChannel(-1, (PowerOfTwo(-2), Dyadic(3, 0))))
     assert admit(graph, {"x": np.array([[1.0, 7.0]])})["x"].tolist() == [[4, 2]]
@@ -54,7 +59,7 @@ BAD = {
     "range": (np.array([[3, 256]]), "input 'x': holds integers in [3, 256], the network takes [0, 255]"),
     "shape": (np.zeros((1, 3)), "input 'x': has shape (1, 3), the network takes (N, 2)"),
     "rank": (np.zeros(2), "input 'x': has shape (2,), the network takes (N, 2)"),
-    "no samples": (np.zeros((0, 2)), "input 'x': has shape (0, 2), the network takes (N, 2)"),
+    "no samples": (np.zeros((0, 2)), "input 'x': has shape (0, 2) and holds no sample, the network takes (N, 2)"),
     "nan": (np.array([[np.nan, np.inf]]), "input 'x': holds 2 values that are NaN or infinite"),
     "text": (np.array([["a", "b"]]), "input 'x': holds <U1, not numbers"),
     "complex": (np.array([[1j, 2]]), "input 'x': holds complex128, not numbers"),
@@ -97,6 +102,37 @@ def test_a_float_graph_takes_any_finite_numbers() -> None:
     assert admit(graph, {"x": x})["x"] is x
     with pytest.raises(UsageError, match="holds 1 values that are NaN or infinite"):
         admit(graph, {"x": np.array([[1.0, np.nan]])})
+
+
+def scaled() -> Graph:
+    b = Builder("int")
+    x = b.input("x", (-1, 2), signed(8), PerChannel(-1, (PowerOfTwo(-2), Dyadic(3, 1))))
+    doubled = b.add("add", x, x, name="doubled", scale=Dyadic(3, 2))
+    return b.graph(doubled, b.add("argmax", doubled, axis=1, name="class"))
+
+
+def test_real_numbers_become_integers_and_integers_real_numbers() -> None:
+    graph, x = scaled(), np.array([[0.75, -3.0], [1.1, 600.0]])
+    for form in (x, (x,), {"x": x}, x.tolist()):
+        integers = to_integers(graph, form)
+        assert integers["x"].tolist() == [[3, -2], [4, 127]] and integers["x"].dtype == np.int8
+    real = to_real(graph, {**integers, "doubled": np.array([[6, -4]]), "class": [1, 0]})
+    assert real["x"].tolist() == [[0.75, -3.0], [1.0, 190.5]] and real["x"].dtype == np.float64
+    assert real["doubled"].tolist() == [[4.5, -3.0]]
+    assert real["class"].tolist() == [1, 0] and real["class"].dtype.kind == "i"  # they stand for themselves
+
+
+def test_what_has_no_real_numbers_and_no_integers() -> None:
+    with pytest.raises(UsageError) as caught:
+        to_real(scaled(), {"logits": np.zeros(1)})
+    assert str(caught.value) == (
+        "the network has no value 'logits'\n"
+        "  why  its outputs are doubled, class\n"
+        "  fix  name values as `arithmos show` prints them"
+    )
+    b = Builder("float")
+    with pytest.raises(UsageError, match="a float graph has no grids"):
+        to_integers(b.graph(b.add("relu", b.input("x", (-1, 2)))), np.zeros((1, 2)))
 
 
 def test_shapes_with_a_batch() -> None:

@@ -89,6 +89,31 @@ def test_golden_of_float_images_are_rounded_at_the_border(tmp_path: Path) -> Non
     assert np.array_equal(golden["x"], np.full((1, 2, 3), 128))
 
 
+def test_golden_inputs_come_in_any_form_that_run_takes(tmp_path: Path) -> None:
+    save(tiny(), tmp_path / "net", golden=np.full((1, 2, 3), 0.5))
+    assert np.array_equal(
+        safetensors.numpy.load_file(tmp_path / "net" / codec.GOLDEN_FILE)["x"], np.full((1, 2, 3), 128)
+    )
+
+
+def test_what_cannot_be_saved(tmp_path: Path) -> None:
+    bad: list[tuple[Any, dict[str, Any], str]] = [
+        ("net", {}, "a graph is needed, this is of type str\n"),
+        (
+            tiny(),
+            {"report": {"top1": np.float32(1)}},
+            "the facts cannot be written to report.json\n  why  Object of type",
+        ),
+        (tiny(), {"recipe": 5}, "the recipe is of type int\n  why  the text of recipe.toml is stored\n"),
+        (tiny(), {"golden": np.zeros((1, 9))}, "the network cannot take these inputs\n"),
+    ]
+    for graph, options, text in bad:
+        with pytest.raises(UsageError) as caught:
+            save(graph, tmp_path / "net", **options)
+        assert str(caught.value).startswith(text)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_directory_needs_force(bundle: Path) -> None:
     before = contents(bundle)
     with pytest.raises(UsageError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import safetensors.numpy
 
 from arithmos.errors import UsageError
 from arithmos.ir import codec
+from arithmos.ir.check import problems_of
 from arithmos.ir.codec import digest, load, save
 from samples import tiny
 
@@ -208,6 +209,13 @@ FORGED: list[Callable[[Any], None]] = [
     put({}, "values", "x", "scale"),
     put({"axis": 0}, "values", "x", "scale"),
     put([1, 2, 3], "values", "x", "source"),
+    put({"exponent": 1 << 70}, "values", "x", "scale"),
+    put({"exponent": True}, "values", "x", "scale"),
+    put({"mul": "1", "shift": 0}, "values", "x", "scale"),
+    put({"mul": 1, "shift": 0, "more": 0}, "values", "x", "scale"),
+    put(0, "values", "x", "more"),
+    put(0, "nodes", 0, "more"),
+    put(True, "values", "w", "shape", 0),
     drop("tensors", "w"),
 ]
 
@@ -216,6 +224,98 @@ FORGED: list[Callable[[Any], None]] = [
 def test_whoever_forges_the_digest_too_is_still_refused(bundle: Path, number: int) -> None:
     edit(bundle, FORGED[number], resign=True)
     assert refusal(bundle).startswith("this bundle cannot be loaded\n  at   BUNDLE\n  why  ")
+
+
+SCALES = {
+    "zero": (
+        {"mul": 0, "shift": 3},
+        "Dyadic(mul=0, shift=3) is no scale: scales are positive and lie in the range of f",
+    ),
+    "negative": (
+        {"mul": -5, "shift": 3},
+        "Dyadic(mul=-5, shift=3) is no scale: scales are positive and lie in the ran",
+    ),
+    "too large": (
+        {"exponent": 1024},
+        "PowerOfTwo(exponent=1024) is no scale: scales are positive and lie in the range",
+    ),
+    "too small": ({"mul": 1, "shift": 9999}, "Dyadic(mul=1, shift=9999) is no scale: scales are positive and lie in t"),
+    "one of several": (
+        {"axis": -1, "scales": [{"exponent": 0}, {"exponent": 0}, {"mul": -1, "shift": 0}]},
+        "Dyadic(mul=-1, shift=0) is no scale: scales are positive and lie in the range of float64",
+    ),
+    "too few": (
+        {"axis": -1, "scales": [{"exponent": 0}]},
+        "it has 1 scales along axis -1, its shape is (-1, 2, 3)",
+    ),
+    "no such axis": (
+        {"axis": -4, "scales": [{"exponent": 0}]},
+        "it has 1 scales along axis -4, its shape is (-1, 2, 3)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_a_scale_that_is_none(bundle: Path, name: str) -> None:
+    entry, why = SCALES[name]
+    edit(bundle, put(entry, "values", "x", "scale"), resign=True)
+    assert f"  why  'x': {why}" in refusal(bundle)
+
+
+def test_entries_that_no_graph_has(bundle: Path) -> None:
+    edit(bundle, lambda d: d.update(note="mine", author="me"), resign=True)
+    assert refusal(bundle) == (
+        "this bundle cannot be loaded\n"
+        "  at   BUNDLE\n"
+        "  why  graph.json has the unknown entry 'author'\n"
+        "       graph.json has the unknown entry 'note'\n"
+        "  fix  make the bundle again from the network"
+    )
+
+
+def test_entries_inside_that_no_graph_has(bundle: Path) -> None:
+    edit(bundle, put("mine", "values", "x", "note"), resign=True)
+    assert "  why  'values' in graph.json says more than a graph has\n" in refusal(bundle)
+
+
+@pytest.mark.parametrize("name", ["../report.json", "/etc/passwd", "graph.json", "notes.txt", ""])
+def test_a_list_of_files_that_names_others(bundle: Path, name: str) -> None:
+    edit(bundle, put("0" * 64, "files", name))
+    assert (
+        f"  why  {name!r} is no file of a bundle: beside the network are "
+        "golden.safetensors, recipe.toml, report.json\n" in refusal(bundle)
+    )
+
+
+def everywhere(document: Any, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
+    """The path of every entry of a JSON document."""
+    if isinstance(document, dict | list):
+        for key, entry in document.items() if isinstance(document, dict) else enumerate(document):
+            yield *path, key
+            yield from everywhere(entry, (*path, key))
+
+
+WRONG: tuple[Any, ...] = (None, True, -1, 3.5, 1 << 70, "x", [], [[1]], {}, {"a": 1}, [[]] * 500)
+
+
+@pytest.mark.parametrize("start", range(2))
+def test_any_entry_may_be_anything(bundle: Path, start: int) -> None:
+    """Every entry of graph.json is replaced: the bundle is refused in words, or it is a sound graph still."""
+    text = (bundle / JSON).read_text()
+    n_refused = 0
+    for number, path in enumerate(everywhere(json.loads(text)), start * 5):
+        (bundle / JSON).write_text(text)
+        edit(bundle, put(WRONG[number % len(WRONG)], *path), resign=path[0] != "digest")
+        try:
+            assert problems_of(load(bundle)) == []
+        except UsageError:  # anything else is a failure
+            n_refused += 1
+    assert n_refused > 50
+
+
+def test_nesting_beyond_what_python_reads(bundle: Path) -> None:
+    (bundle / JSON).write_text("[" * 100_000)
+    assert "  why  graph.json is damaged: " in refusal(bundle)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 
 import factories
 import samples
+from arithmos.errors import UsageError
 from arithmos.ir.build import Builder
 from arithmos.ir.codec import random_inputs
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, Source
 from arithmos.ir.interpret import evaluate, indices, interpret
 from arithmos.ir.interval import Interval, signed
 
@@ -140,3 +141,26 @@ def test_ranges_hold_at_the_corners(name: str) -> None:
     graph = factories.INTEGER[name]()
     for inputs in samples.all_inputs(graph):
         samples.assert_in_range(graph, evaluate(graph, inputs, every=True))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "why"),
+    [
+        (np.zeros((1, 2), np.float32), "they are float32"),
+        (np.array([[0, 5]]), "they span [0, 5], there are 5 rows"),
+        (np.array([[0, -6]]), "they span [-6, 0], there are 5 rows"),
+    ],
+)
+def test_what_chooses_no_rows_of_a_float_graph(chosen: np.ndarray, why: str) -> None:
+    b = Builder("float")
+    matrix = b.constant("matrix", np.zeros((5, 4), np.float32))
+    tokens = b.input("tokens", (-1, 2))
+    graph = b.graph(b.add("gather", matrix, tokens, name="rows", source=Source("embedding", "model.py:3")))
+    with pytest.raises(UsageError) as caught:
+        evaluate(graph, {"tokens": chosen})
+    assert str(caught.value) == (
+        "'tokens' does not choose rows of 'matrix'\n"
+        "  at   embedding (model.py:3)\n"
+        f"  why  {why}\n"
+        "  fix  give integers from 0 on, each smaller than the number of rows"
+    )

@@ -30,6 +30,11 @@ def test_bits_is_the_smallest_width(r: Interval) -> None:
     assert fits(r.bits) and (r.bits == 1 or not fits(r.bits - 1))
 
 
+def test_the_width_has_no_sign_bit_that_is_always_zero() -> None:
+    widths = [i.width for i in (unsigned(8), signed(8), Interval(0, 1), Interval(0, 0), Interval(-1, 0))]
+    assert widths == [8, 8, 1, 1, 1]
+
+
 @given(members(), members(), st.sampled_from([add, sub, mul]))
 def test_arithmetic_encloses(
     one: tuple[Interval, int], two: tuple[Interval, int], operation: Callable[[object, object], object]

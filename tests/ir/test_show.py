@@ -33,7 +33,7 @@ def network() -> Graph:
 def test_text() -> None:
     assert as_text(network()) == (
         "value   op          shape   range            bits  scale     MACs  source\n"
-        "image   input       (N, 2)  [0, 255]         9     2^-8\n"
+        "image   input       (N, 2)  [0, 255]         8     2^-8\n"
         "fc.acc  linear      (N, 2)  [-765, 1020]     11    2 scales  4     fc (net.py:7)\n"
         "fc      requantize  (N, 2)  [-96, 127]       8     5/2^7           fc (net.py:7)\n"
         "square  mul         (N, 2)  [-12192, 16129]  15\n"

@@ -13,6 +13,7 @@ from arithmos.errors import UsageError
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph, Source
 from arithmos.ir.interpret import evaluate
+from arithmos.ir.interval import Interval
 from arithmos.lower.calibrate import calibrate, pieces
 
 GRAPH = factories.float_cnn()
@@ -149,7 +150,46 @@ def test_a_batch_of_the_wrong_shape() -> None:
     why = "  why  input 'x': has shape (4, 3, 12, 13), the network takes (N, 3, 12, 12)\n"
     assert why in refusal(GRAPH, [np.ones((4, 3, 12, 13))])
     assert "has shape (3, 12, 12), the network takes (N, 3, 12, 12)" in refusal(GRAPH, [IMAGES[0]])
-    assert "input 'y' is missing" in refusal(two_inputs(), [(np.ones((2, 3)),)])
+    assert "input 'y' is missing" in refusal(two_inputs(), [{"x": np.ones((2, 3))}])
+
+
+def test_too_few_inputs_in_a_batch() -> None:
+    assert refusal(two_inputs(), [(np.ones((2, 3)),)]) == (
+        "calibration batch 0 cannot be used\n"
+        "  why  the network has 2 inputs, 1 array was given\n"
+        "       its inputs are x, y\n"
+        "  fix  give a tuple of arrays in this order, or a dictionary {name: array}"
+    )
+
+
+def test_one_batch_by_itself_is_a_batch() -> None:
+    expected = calibrate(GRAPH, [IMAGES])
+    for alone in (IMAGES, {"x": IMAGES}, list(IMAGES[np.newaxis]), IMAGES[np.newaxis]):
+        stats = calibrate(GRAPH, alone)
+        assert stats.n_samples == len(IMAGES)
+        assert np.array_equal(stats.observations["x"].counts, expected.observations["x"].counts)
+    x, y = np.ones((40, 3)), np.eye(3)
+    for alone in ((x, y), [x, y], {"x": x, "y": y}):
+        assert calibrate(two_inputs(), alone).n_samples == 40
+
+
+def test_an_integer_graph_has_nothing_to_calibrate() -> None:
+    b = Builder("int")
+    graph = b.graph(b.add("clip", b.input("x", (-1, 3), Interval(-8, 7)), lo=0, hi=None))
+    assert refusal(graph, [np.ones((1, 3), int)]) == (
+        "only a float graph can be calibrated\n"
+        "  why  the ranges of an integer graph are proven, not measured\n"
+        "  fix  give the traced graph"
+    )
+
+
+@pytest.mark.parametrize("nothing", [None, 5, np.float32(1), "images.npy"])
+def test_what_is_no_batch(nothing: object) -> None:
+    assert refusal(GRAPH, nothing) == (
+        f"{nothing!r} is nothing to calibrate on\n"
+        "  why  ranges of activations are measured on samples\n"
+        "  fix  give arrays of typical inputs, a batch each: ar.calibrate(graph, [images])"
+    )
 
 
 def test_values_that_overflow_are_named_with_their_source() -> None:
@@ -157,9 +197,8 @@ def test_values_that_overflow_are_named_with_their_source() -> None:
     x = b.input("x", (-1, 2))
     y = b.add("mul", x, x, name="square", source=Source("norm", "model.py:9"))
     graph = b.graph(b.add("add", y, x, name="sum"))
-    with np.errstate(over="ignore"):
-        assert refusal(graph, [np.full((1, 2), 1e30, np.float32)]) == (
-            "2 values become NaN or infinite on the calibration inputs\n"
-            "  why  the first is 'square', from norm (model.py:9)\n"
-            "  fix  check the weights and the normalisation of the images"
-        )
+    assert refusal(graph, [np.full((1, 2), 1e30, np.float32)]) == (
+        "2 values become NaN or infinite on the calibration inputs\n"
+        "  why  the first is 'square', from norm (model.py:9)\n"
+        "  fix  check the weights and the normalisation of the images"
+    )

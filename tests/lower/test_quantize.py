@@ -18,7 +18,9 @@ from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import Interval
 from arithmos.ir.scale import PerChannel, PowerOfTwo, Scale, as_float
 from arithmos.lower.calibrate import Stats, calibrate
-from arithmos.lower.quantize import lower, prepare, quantize
+from arithmos.lower.choose import choose
+from arithmos.lower.lower import lower
+from arithmos.lower.quantize import decide, prepare, quantize
 from arithmos.lower.recipe import Recipe
 from lower.trained import CALIBRATION, integers, relative_error, trained
 
@@ -239,6 +241,44 @@ def test_weight_bits_edges_and_overrides() -> None:
     assert digest(by_norm) == digest(net), "and to its batch norm's"
 
 
+def test_an_override_goes_before_the_bits_of_the_edges() -> None:
+    graph, stats = trained()
+    overrides = {"fc": {"weight_bits": 3}, "conv1": {"weight_bits": 2}, "mean": {"activation_bits": 5}}
+    net = quantize(graph, stats, Recipe(overrides=overrides))
+    largest = {name: int(np.abs(net.constants[name].astype(int)).max()) for name in ("fc.weight", "conv1.weight")}
+    assert largest == {"fc.weight": 3, "conv1.weight": 1}
+    assert net.values["mean"].range == Interval(0, 31)
+
+
+def test_an_override_that_matches_nothing_is_refused() -> None:
+    graph, stats = trained()
+    with pytest.raises(UsageError, match=r"'layer1.conv3' matches nothing; close are layer1.conv2, layer1.conv1"):
+        quantize(graph, stats, Recipe(overrides={"layer1.conv3": {"weight_bits": 4}}))
+    quantize(graph, stats, Recipe(overrides={"layer1.conv1": {}, "bn1": {}, "mean": {}, "layer*": {}}))
+
+
+@pytest.mark.parametrize("scales", ["dyadic", "power_of_two"])
+@pytest.mark.parametrize("weight_scale", ["tensor", "channel"])
+def test_binary_weights_have_no_zero(scales: Any, weight_scale: Any) -> None:
+    graph, stats = trained(batch_norm=False)
+    recipe = Recipe(weight_bits=1, edge_bits=1, scales=scales, weight_scale=weight_scale)
+    recipe = dataclasses.replace(recipe, overrides={"*": {"activation_bits": 8}})
+    prepared, choice = decide(graph, stats, recipe)
+    for name, chosen in choice.weights.items():
+        weight = prepared.constants[producers(prepared)[name].inputs[1]]
+        assert np.array_equal(chosen.integers, np.where(weight >= 0, 1, -1))
+        if scales == "dyadic" and weight_scale == "channel":
+            mean = np.abs(weight.astype(np.float64)).reshape(len(weight), -1).mean(axis=1)
+            assert np.allclose(chosen.steps, mean, rtol=1e-6)
+    assert {"conv1.weight", "fc.weight"} <= set(lower(prepared, choice, recipe).derived)
+    check(quantize(graph, stats, recipe))
+
+
+def test_one_bit_activations() -> None:
+    net = quantize(*trained(), Recipe(activation_bits=1, edge_bits=1))
+    assert net.values["layer1.relu1"].range == Interval(0, 1)
+
+
 def test_weight_scales() -> None:
     graph, stats = trained()
     per_channel = quantize(graph, stats).values["conv1.weight"].scale
@@ -306,4 +346,28 @@ def test_sixteen_bits_say_what_does_not_fit() -> None:
 
 def test_lower_alone_leaves_the_finishing_to_the_passes() -> None:
     graph, stats = trained()
-    check(lower(prepare(graph), stats, Recipe()))
+    prepared = prepare(graph)
+    check(lower(prepared, choose(prepared, stats)).net)
+
+
+def test_what_quantize_is_not_made_for() -> None:
+    graph, seen = trained()
+    bad: list[tuple[Any, Any, str]] = [
+        (
+            None,
+            Recipe(),
+            "quantize needs Stats, got NoneType\n  why  it is made from it\n  fix  give ar.calibrate(graph, ",
+        ),
+        (CALIBRATION, Recipe(), "quantize needs Stats, got ndarray\n"),
+        (
+            seen,
+            {"weight_bits": 4},
+            "quantize needs Recipe, got dict\n  why  it is made from it\n  fix  give ar.Recipe(…)",
+        ),
+    ]
+    for stats, recipe, text in bad:
+        with pytest.raises(UsageError) as caught:
+            quantize(graph, stats, recipe)
+        assert str(caught.value).startswith(text)
+    with pytest.raises(UsageError, match="a graph is needed, this is of type str"):
+        quantize("net", seen)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import tomllib
 from pathlib import Path
@@ -12,12 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arithmos.errors import UsageError
-from arithmos.lower.recipe import BIT_RANGES, CHOICES, CORRECTIONS, PER_NODE, Recipe, as_toml, from_mapping, read_recipe
+from arithmos.lower.recipe import (
+    BIT_RANGES,
+    CHOICES,
+    CORRECTIONS,
+    PER_NODE,
+    Recipe,
+    as_toml,
+    from_mapping,
+    read_recipe,
+    refuse_unmatched,
+)
 
 observers = st.sampled_from(["auto", "minmax", "mse", "percentile:99.9", "percentile:100"])
 PER_NODE_VALUES = {
-    "weight_bits": st.integers(2, 16),
-    "activation_bits": st.integers(2, 16),
+    "weight_bits": st.integers(1, 16),
+    "activation_bits": st.integers(1, 16),
     "weight_observer": observers,
     "activation_observer": observers,
     "weight_scale": st.sampled_from(["channel", "tensor"]),
@@ -25,10 +36,11 @@ PER_NODE_VALUES = {
 recipes = st.builds(
     Recipe,
     **PER_NODE_VALUES,
-    edge_bits=st.integers(2, 16),
+    edge_bits=st.integers(1, 16),
     scales=st.sampled_from(["dyadic", "power_of_two"]),
     joins=st.sampled_from(["fused", "equal"]),
     multiplier_bits=st.integers(8, 31),
+    rounding=st.sampled_from(["nearest", "descent", "adaround"]),
     corrections=st.sets(st.sampled_from(CORRECTIONS)).map(tuple),
     overrides=st.dictionaries(
         st.sampled_from(["layer1.*", "*", "fc", 'we"ird key', "a.b[0]"]),
@@ -40,7 +52,8 @@ recipes = st.builds(
 
 def test_every_field_is_tried_below() -> None:
     names = {f.name for f in dataclasses.fields(Recipe)}
-    assert names == {*PER_NODE_VALUES, "edge_bits", "scales", "joins", "multiplier_bits", "corrections", "overrides"}
+    others = {"edge_bits", "scales", "joins", "multiplier_bits", "rounding", "corrections", "overrides"}
+    assert names == {*PER_NODE_VALUES, *others}
     assert set(PER_NODE) == set(PER_NODE_VALUES)
     assert set(BIT_RANGES) | set(CHOICES) <= names
     assert all(f.metadata["help"] for f in dataclasses.fields(Recipe))
@@ -54,9 +67,9 @@ def test_toml_round_trip(recipe: Recipe) -> None:
 
 def test_the_default_file_is_pinned() -> None:
     assert as_toml(Recipe()) == (
-        "# bits of weights, 2 to 8 (to 16 where no fast kernel is needed)\n"
+        "# bits of weights, 1 to 8 (to 16 where no fast kernel is needed); 1: -1 and 1, 2: also 0\n"
         "weight_bits = 8\n"
-        "# bits of the values between layers, 2 to 16\n"
+        "# bits of the values between layers, 1 to 16; 1: 0 and 1, of both signs -1, 0, 1\n"
         "activation_bits = 8\n"
         "# bits of the inputs, and at least so many for weights and inputs of the first and last layers\n"
         "edge_bits = 8\n"
@@ -72,7 +85,9 @@ def test_the_default_file_is_pinned() -> None:
         'joins = "fused"\n'
         "# requantize multipliers stay below 2**this\n"
         "multiplier_bits = 24\n"
-        "# equalize (cross-layer equalisation), bias (bias correction)\n"
+        "# of weights: nearest, or learned on the layer's inputs: descent (fast), adaround\n"
+        'rounding = "nearest"\n'
+        "# equalize (cross-layer equalisation), bias (bias correction), batch_norm (re-estimation)\n"
         "corrections = []\n"
     )
 
@@ -145,31 +160,33 @@ def refusal(**fields: Any) -> UsageError:
 
 def test_every_bad_value_is_named_at_once() -> None:
     error = refusal(
-        weight_bits=1,
+        weight_bits=0,
         activation_bits=8.0,
         edge_bits=True,
         weight_observer="max",
         weight_scale="row",
         scales="dyadic2",
         joins="none",
+        rounding="up",
         multiplier_bits=32,
         corrections=("bias", "adaround"),
         overrides={"fc": {"joins": "equal", "weight_bits": 99}},
     )
     assert str(error) == (
         "this recipe cannot be followed\n"
-        "  why  weight_bits must be an integer from 2 to 16, got 1\n"
-        "       activation_bits must be an integer from 2 to 16, got 8.0\n"
-        "       edge_bits must be an integer from 2 to 16, got True\n"
+        "  why  weight_bits must be an integer from 1 to 16, got 0\n"
+        "       activation_bits must be an integer from 1 to 16, got 8.0\n"
+        "       edge_bits must be an integer from 1 to 16, got True\n"
         "       weight_observer must be auto, minmax, mse or percentile:P with 0 < P <= 100, got 'max'\n"
         "       weight_scale must be one of channel, tensor, got 'row'\n"
         "       scales must be one of dyadic, power_of_two, got 'dyadic2'\n"
         "       joins must be one of fused, equal, got 'none'\n"
         "       multiplier_bits must be an integer from 8 to 31, got 32\n"
-        "       there is no correction 'adaround', there are equalize, bias\n"
+        "       rounding must be one of nearest, descent, adaround, got 'up'\n"
+        "       there is no correction 'adaround', there are equalize, bias, batch_norm\n"
         "       overrides.'fc': 'joins' cannot differ between nodes "
         "(only weight_bits, activation_bits, weight_observer, activation_observer, weight_scale)\n"
-        "       overrides.'fc': weight_bits must be an integer from 2 to 16, got 99\n"
+        "       overrides.'fc': weight_bits must be an integer from 1 to 16, got 99\n"
         "  fix  the fields and their values are listed by `arithmos quantize --help`"
     )
 
@@ -186,7 +203,7 @@ def test_every_bad_value_is_named_at_once() -> None:
             "activation_observer must be auto, minmax, mse or percentile:P with 0 < P <= 100, got 99.9",
         ),
         ({"weight_scale": ["channel"]}, "weight_scale must be one of channel, tensor, got ['channel']"),
-        ({"weight_bits": "8"}, "weight_bits must be an integer from 2 to 16, got '8'"),
+        ({"weight_bits": "8"}, "weight_bits must be an integer from 1 to 16, got '8'"),
     ],
 )
 def test_values_of_the_wrong_type(fields: dict[str, Any], why: str) -> None:
@@ -202,8 +219,29 @@ def test_unknown_keys_name_the_closest_known_one() -> None:
         "  why  there is no 'wieght_bits', did you mean 'weight_bits'?\n"
         "       there is no 'zzz'\n"
         "  fix  the keys are weight_bits, activation_bits, edge_bits, weight_observer, activation_observer, "
-        "weight_scale, scales, joins, multiplier_bits, corrections, overrides"
+        "weight_scale, scales, joins, multiplier_bits, rounding, corrections, overrides"
     )
+
+
+def test_an_unknown_field_in_python_is_the_same_error() -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe(weigth_bits=4)  # type: ignore[call-arg]
+    assert "\n  why  there is no 'weigth_bits', did you mean 'weight_bits'?\n" in str(caught.value)
+    recipe = Recipe(weight_bits=4)
+    assert copy.copy(recipe) == recipe == dataclasses.replace(Recipe(), weight_bits=4)
+
+
+def test_overrides_that_match_nothing_name_the_closest() -> None:
+    recipe = Recipe(overrides={"layer1.conv9": {"weight_bits": 4}, "fc": {}, "zzz*": {"weight_bits": 3}})
+    with pytest.raises(UsageError) as caught:
+        refuse_unmatched(recipe, {"layer1.conv1", "layer1.conv2", "fc", "x"})
+    assert str(caught.value) == (
+        "2 overrides of the recipe match no node\n"
+        "  why  'layer1.conv9' matches nothing; close are layer1.conv2, layer1.conv1\n"
+        "       'zzz*' matches nothing\n"
+        "  fix  `arithmos quantize --write-recipe FILE` lists every node"
+    )
+    refuse_unmatched(Recipe(overrides={"layer?.*": {}}), {"layer1.conv1"})
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

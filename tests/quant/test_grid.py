@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arithmos.ir.interval import Interval
-from arithmos.quant.grid import admissible_step, round_half_up, symmetric
+from arithmos.quant.grid import admissible_step, nearest_levels, round_half_up, symmetric
 
 steps = st.floats(min_value=1e-30, max_value=1e30)
 
@@ -57,3 +57,14 @@ def test_rounding_is_floor_of_x_plus_a_half(x: float) -> None:
 
 def test_rounding_gives_int64_of_any_float_type() -> None:
     assert round_half_up(np.array([2.5], dtype=np.float32)).dtype == np.int64
+
+
+def test_nearest_levels_and_odd_ones() -> None:
+    x = np.array([-1e30, -2.5, -0.6, -0.5, 0.0, 0.49, 0.5, 1.9, 2.0, 7.0])
+    assert nearest_levels(x, Interval(-3, 3)).tolist() == [-3, -2, -1, 0, 0, 0, 1, 2, 2, 3]
+    assert nearest_levels(x, Interval(-3, 3), odd=True).tolist() == [-3, -3, -1, -1, 1, 1, 1, 1, 3, 3]
+    assert nearest_levels(x, Interval(-1, 1), odd=True).tolist() == [-1] * 4 + [1] * 6
+
+
+def test_one_bit() -> None:
+    assert (symmetric(1), symmetric(1, nonnegative=True)) == (Interval(-1, 1), Interval(0, 1))

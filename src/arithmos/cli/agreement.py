@@ -8,31 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
-from arithmos.cli.bundle import golden_inputs, preparation_of, read_inputs
+from arithmos.cli.bundle import golden_inputs, golden_values, preparation_of, read_inputs
 from arithmos.cli.progress import Steps
-from arithmos.errors import UsageError
-from arithmos.evidence.compare import Comparison, compare
-from arithmos.evidence.mutate import mutate
-from arithmos.evidence.verify import verify
-from arithmos.ir.border import admit
+from arithmos.errors import UsageError, VerificationError
+from arithmos.evidence.compare import Comparison, compare, named_values
+from arithmos.evidence.mutate import MutationReport, mutate
+from arithmos.evidence.verify import Check, verify
+from arithmos.ir.border import named_inputs
 from arithmos.ir.codec import GOLDEN_FILE
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
-from arithmos.report.verification import verification_facts
-from arithmos.targets.run import named_inputs
+from arithmos.report.verification import mutation_facts, verification_facts
 from arithmos.train.data.datasets import load
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """ok: every runner agrees, the golden values hold, every mutant was noticed."""
+    """What was compared, as text and as facts.
 
-    ok: bool
+    failure: None if every runner agrees, the golden values hold, and every mutant was noticed.
+    """
+
     text: str
     facts: dict[str, Any]
-    first_difference: str
+    failure: VerificationError | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return self.failure is None
 
 
 def agreement_of(
@@ -51,28 +56,73 @@ def agreement_of(
     """Compare the targets with the interpreter on the inputs and on drawn ones; then golden values and mutants."""
     with steps.step("compare runners"):
         check = verify(net, inputs, targets, uniform=uniform, corners=corners, ties=ties, seed=seed)
-    ok, lines, first = check.ok, [str(check)], str(check.first_difference or "")
+    lines, failure = [str(check)], _disagreement(check)
     facts = verification_facts(check)
     if golden is not None and (golden / GOLDEN_FILE).is_file():
         with steps.step("golden values"):
-            held = golden_comparison(golden, net)
-        ok, first = ok and held.first is None, first or str(held.first or "")
+            held, lacking = golden_comparison(golden, net)
+        failure = failure or _stale(golden, held, lacking)
         lines.append(f"golden values: {held.first or f'{held.elements:,} elements equal'}")
         facts["golden"] = {"n_compared": held.elements, "n_equal": held.elements - held.different_elements}
     if mutants:
         ran = [name for name in dict.fromkeys(targets) if name not in check.skipped]
         with steps.step("mutants"):
             report = mutate(net, None, ran, each=mutants, seed=seed)
-        ok = ok and report.ok
+        failure = failure or _missed(report)
         lines.append(str(report))
-        facts = {**facts, **verification_facts(check, report), **{k: v for k, v in facts.items() if k == "golden"}}
-    return Agreement(ok, "\n".join(lines), {**facts, "ok": ok}, first)
+        facts["mutations"] = mutation_facts(report)
+    return Agreement("\n".join(lines), {**facts, "ok": failure is None}, failure)
 
 
-def golden_comparison(bundle: Path, net: Graph) -> Comparison:
-    """The bundle's golden values against the interpreter's on the same inputs."""
-    inputs = golden_inputs(bundle, net)
-    return compare(net, evaluate(net, admit(net, inputs), every=True), load_file(bundle / GOLDEN_FILE))
+_DEFECT = "report it with the bundle: equal integers are what arithmos promises"
+
+
+def _disagreement(check: Check) -> VerificationError | None:
+    """Why the runners are not equal: the first difference, a value that is not shown, or nothing that was compared."""
+    if check.ok:
+        return None
+    if check.first_difference or any(row.hidden for row in check.rows):
+        why = str(check.first_difference or "a value is not shown, see the table")
+        return VerificationError("the runners do not agree", why=why, fix=_DEFECT)
+    skipped = "no runner ran" if len(check.skipped) * 2 == len(check.rows) else "there was no sample"
+    return VerificationError(
+        "nothing was compared",
+        why=f"{skipped}, see the table",
+        fix="choose runners with --targets and samples with --samples; `arithmos doctor` says how to get the others",
+    )
+
+
+def _stale(bundle: Path, held: Comparison, lacking: list[str]) -> VerificationError | None:
+    """Why the golden values are not those of the network."""
+    if held.first is None and not lacking:
+        return None
+    why = f"{GOLDEN_FILE} lacks {', '.join(lacking)}"
+    if found := held.first:
+        place = f"{found.value}[{', '.join(map(str, found.index))}]" if found.index else found.value
+        why = (
+            f"{place}: {GOLDEN_FILE} holds {found.actual}, the network computes {found.expected}\n"
+            f"{held.different_elements:,} of {held.elements:,} golden numbers differ, in {held.different_values} values"
+        )
+    return VerificationError(
+        "the golden values do not match the network",
+        where=str(bundle),
+        why=why,
+        fix="make the bundle again with `arithmos quantize`, or, if this is the right network, renew them in Python:\n"
+        f'ar.save(ar.load("{bundle}"), "renewed", golden=inputs)',
+    )
+
+
+def _missed(report: MutationReport) -> VerificationError | None:
+    if report.ok:
+        return None
+    return VerificationError("a mutant was missed", why="a changed number went unnoticed, see the table", fix=_DEFECT)
+
+
+def golden_comparison(bundle: Path, net: Graph) -> tuple[Comparison, list[str]]:
+    """The bundle's golden values against the interpreter's on the same inputs, and the values it does not hold."""
+    stored = golden_values(bundle, net)
+    computed = evaluate(net, {name: stored[name] for name in net.inputs}, every=True)
+    return compare(net, computed, stored), [name for name in named_values(net) if name not in stored]
 
 
 def inputs_to_verify(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,20 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from arithmos.errors import UsageError
+from arithmos.ir.border import admit
 from arithmos.ir.codec import GOLDEN_FILE
 from arithmos.ir.graph import Graph
 from arithmos.train.data.array import Inputs, load_array
 from arithmos.train.data.preparation import Preparation
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("origin", "preparation", "environment", "cost", "accuracy", "verification"), dict),
+    **dict.fromkeys(("layers", "steps"), list),
+    "name": str,
+}
+"""What the facts are made of, where they are there."""
+_JSON_NAMES = {"dict": "object", "list": "list", "str": "text"}
+_PREPARATION = {field.name for field in fields(Preparation)}
 
 
 def read_facts(bundle: Path) -> dict[str, Any]:
@@ -27,6 +39,9 @@ def read_facts(bundle: Path) -> dict[str, Any]:
         raise _damaged(file, str(error)) from error
     if not isinstance(document, dict):
         raise _damaged(file, "it is not a JSON object")
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(document.get(key), kind | None)]
+    if wrong:
+        raise _damaged(file, ", ".join(f"'{key}' is no {_JSON_NAMES[_KINDS[key].__name__]}" for key in wrong))
     return document
 
 
@@ -41,8 +56,10 @@ def preparation_of(facts: dict[str, Any]) -> Preparation:
     stored = facts.get("preparation")
     if not isinstance(stored, dict):
         return Preparation()
-    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-    return Preparation(**fields)
+    known: dict[str, Any] = {
+        key: tuple(x) if isinstance(x, list) else x for key, x in stored.items() if key in _PREPARATION
+    }
+    return Preparation(**known)
 
 
 def read_inputs(path: Path, facts: dict[str, Any]) -> Inputs:
@@ -51,13 +68,32 @@ def read_inputs(path: Path, facts: dict[str, Any]) -> Inputs:
 
 
 def golden_inputs(bundle: Path, net: Graph) -> dict[str, np.ndarray]:
-    """The inputs of the bundle's golden values. Raises UsageError where they are missing or damaged."""
+    """The inputs of the bundle's golden values. Raises UsageError where they are missing, damaged or do not fit."""
+    return _fitting(bundle, net, lambda tensors: {name: tensors.get_tensor(name) for name in net.inputs})
+
+
+def golden_values(bundle: Path, net: Graph) -> dict[str, np.ndarray]:
+    """Every golden value of the bundle, inputs among them. Raises UsageError as `golden_inputs`."""
+    return _fitting(bundle, net, lambda tensors: {name: tensors.get_tensor(name) for name in sorted(tensors.keys())})
+
+
+def _fitting(bundle: Path, net: Graph, read: Callable[[Any], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     file = bundle / GOLDEN_FILE
     try:
         with safe_open(file, framework="np") as tensors:
-            return {name: tensors.get_tensor(name) for name in net.inputs}
-    except (OSError, SafetensorError) as error:
+            arrays = read(tensors)
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:  # numpy lacks some types
         raise _damaged(file, str(error)) from error
+    try:
+        admit(net, {name: arrays[name] for name in net.inputs if name in arrays})
+    except UsageError as error:
+        raise UsageError(
+            "the golden inputs do not fit the network",
+            where=str(file),
+            why=error.why,
+            fix="make the bundle again with `arithmos quantize`",
+        ) from error
+    return arrays
 
 
 def _damaged(file: Path, why: str) -> UsageError:

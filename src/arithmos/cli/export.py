@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,14 @@ import click
 
 from arithmos.cli import flags
 from arithmos.cli.bundle import golden_inputs
+from arithmos.cli.config_flags import parsed
 from arithmos.cli.output import answer
 from arithmos.cli.progress import steps
-from arithmos.cli.recipe_flags import parsed
 from arithmos.errors import UsageError
 from arithmos.ir.codec import load
 from arithmos.ir.graph import Graph
 from arithmos.targets.export import export
-from arithmos.targets.target import Target, find, preflight
+from arithmos.targets.target import Target, find, options_of, preflight
 
 
 @click.command("export")
@@ -33,6 +32,7 @@ def command(
     bundle: Path, target: str, sets: tuple[str, ...], out: Path, force: bool, dry_run: bool, as_json: bool
 ) -> None:
     """Write BUNDLE in a target's own format; every node the target lacks is listed before anything is written."""
+    flags.check_apart(out, bundle)
     shown = steps()
     with shown.step("load"):
         net, found = load(bundle), find(target)
@@ -52,8 +52,7 @@ def command(
 
 def _options(target: Target, sets: tuple[str, ...], bundle: Path, net: Graph) -> dict[str, Any]:
     """What --set gives, checked against what the target takes; golden samples are the bundle's own."""
-    parameters = inspect.signature(target.export).parameters.values() if target.export else ()
-    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    known = options_of(target)
     options = {key: value for text in sets for key, value in parsed(text).items()}
     if unknown := [key for key in options if key not in known or key == "golden"]:
         raise UsageError(

@@ -12,6 +12,8 @@ from typing import Any
 import click
 
 from arithmos.errors import UsageError
+from arithmos.models.hub import SCHEME
+from arithmos.models.weights import located
 
 
 class Existing(click.Path):
@@ -30,7 +32,15 @@ class Existing(click.Path):
         return path
 
 
-EXISTING = Existing()
+class Weights(Existing):
+    """A weights file, or hf:org/name@revision of the hub, which is fetched. A class because click asks for one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path of the file. Raises UsageError where there is none."""
+        return located(value) if str(value).startswith(SCHEME) else super().convert(value, param, ctx)
+
+
+EXISTING, WEIGHTS = Existing(), Weights()
 NEW = click.Path(path_type=Path)
 
 
@@ -73,26 +83,75 @@ def _all(*options: Decorator) -> Decorator:
     return lambda command: reduce(lambda inner, option: option(inner), reversed(options), command)
 
 
+def check_apart(out: Path | None, *sources: Path | None) -> None:
+    """Raise UsageError where --out would replace what is read: a source, or a folder that holds it."""
+    for source in sources:
+        if out is not None and source is not None and source.resolve().is_relative_to(out.resolve()):
+            raise UsageError(
+                f"{out} is read from and cannot be the output",
+                where=str(source.absolute()),
+                why="--force would replace it by what is made of it",
+                fix="name another place with --out",
+            )
+
+
+def on_device(target: str, device: str) -> str:
+    """The name of the target on the device of --device."""
+    return target if device == "cpu" else f"{target}@{device}"
+
+
 bundle = click.argument("bundle", type=EXISTING)
 out = click.option("-o", "--out", type=NEW, required=True, help="Where to write; must not exist (see --force).")
 force = click.option("--force", is_flag=True, help="Replace what an earlier run of arithmos wrote there.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 dry_run = click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+seed = click.option(
+    "--seed", type=click.IntRange(0, (1 << 63) - 1), default=0, show_default=True, help="Seed of everything random."
+)
+device = click.option(
+    "--device", default="cpu", show_default=True, help="Where target engine computes: cpu, cuda, cuda:0, or auto."
+)
 batch_size = click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Samples at a time."
 )
-data_dir = click.option("--data-dir", type=NEW, help="Folder with the data set's Parquet files.")
-model = _all(
-    click.option("--model", required=True, help="A name of the zoo, my_file.py:make_model, or an exported model.pt2."),
-    click.option("--example", metavar="1x3x32x32", help="Shape of an input, the batch first; my_file.py needs it."),
+data_dir = click.option("--data-dir", type=NEW, help="Folder with the data set, in any layout. [default: the cache]")
+download = click.option("--download", "with_download", is_flag=True, help="Fetch the data set where it is not there.")
+data = _all(data_dir, download)
+skip_corrupt = click.option(
+    "--skip-corrupt", is_flag=True, help="Leave pictures out that cannot be decoded, and count them."
+)
+normalisation = _all(
     click.option("--mean", type=Numbers(), metavar="0.5,0.5,0.5", help="Mean of pixels in [0, 1]. [default: its own]"),
     click.option("--std", type=Numbers(), metavar="0.5,0.5,0.5", help="Standard deviation. [default: its own]"),
 )
-calibration = _all(
-    data_dir,
-    click.option("--dataset", help="digits, cifar10, imagenet. [default: the model's own]"),
-    click.option("--calibration", type=EXISTING, help="Your own samples instead: .npy, .npz or .safetensors."),
+
+
+def _joined(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> str | None:
+    """What was given several times is one after the other, as with commas."""
+    return ",".join(value) or None
+
+
+def _model(required: bool) -> Decorator:
+    named = "A name of the zoo, my_file.py:make_model, or an exported model.pt2."
+    example = "Shape, the batch first; 1x16:int64 for token ids, 1x8,1x6 for two inputs. my_file.py needs it."
+    return _all(
+        click.option("--model", required=required, help=named),
+        click.option("--example", multiple=True, callback=_joined, metavar="1x3x32x32", help=example),
+        click.option("--input-size", type=click.IntRange(1), help="Side of its pictures. [default: the model's own]"),
+        click.option("--classes", type=click.IntRange(1), help="Of a network of the zoo. [default: its own]"),
+        normalisation,
+    )
+
+
+model, model_or_bundle = _model(required=True), _model(required=False)
+samples = _all(
+    data,
+    click.option("--dataset", help="digits, mnist, cifar10, imagenet. [default: the model's own]"),
+    click.option(
+        "--calibration",
+        type=EXISTING,
+        help="Your own samples instead, as the float network reads them: .npy, .npz or .safetensors.",
+    ),
     click.option("--n-calibration", type=click.IntRange(1), default=256, show_default=True, help="Samples to see."),
     click.option(
         "--calibration-split",
@@ -101,6 +160,9 @@ calibration = _all(
         show_default=True,
         help="Of which.",
     ),
+)
+calibration = _all(
+    samples,
     click.option(
         "--evaluate",
         "n_labelled",

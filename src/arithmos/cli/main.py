@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -17,14 +18,18 @@ from arithmos import __version__, settings
 from arithmos.errors import ArithmosError
 
 VERBS = {
+    "train": "a network and a data set -> trained weights, in a folder that can be resumed",
     "quantize": "a trained network -> an exact integer network (a bundle)",
     "run": "run a bundle on inputs",
     "verify": "compare every value of a bundle, or of a dump, across runners",
     "export": "write a bundle in a target's own format",
     "dump": "write every value of an inference to files",
+    "prove": "prove an inference of a bundle in zero knowledge",
+    "verify-proof": "check a proof, without the model's weights",
     "show": "print a bundle's graph",
     "report": "write a bundle's HTML page with plots",
     "models": "list the zoo, or check what a target can run of it",
+    "data": "what a data set holds, in which layout, and a picture of it",
     "doctor": "what works on this machine, and the command for what does not",
     "demo": "train, quantize, verify, export and report a digits network",
 }
@@ -32,13 +37,17 @@ VERBS = {
 
 EXIT_CODES = {
     0: "done",
-    1: "a verification or accuracy gate failed",
+    1: "a verification or accuracy gate failed, or a training diverged",
     2: "bad usage or bad input",
     3: "a tool is missing (the message has the install command)",
     4: "unsupported network (all its nodes are listed)",
     70: "a defect of arithmos",
-    130: "interrupted; nothing was left behind",
+    130: "interrupted; nothing was left behind, but checkpoints",
 }
+
+
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory")
+"""How torch says so, of the processor's memory and of a GPU's."""
 
 
 class Verbs(click.Group):
@@ -52,7 +61,7 @@ class Verbs(click.Group):
         """The verb, imported now; None if there is no such verb."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"arithmos.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"arithmos.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(
@@ -92,8 +101,8 @@ class Verbs(click.Group):
         except click.ClickException as error:
             error.show()
             return 2
-        except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted; nothing was left behind", err=True)
+        except (click.Abort, KeyboardInterrupt) as stop:
+            click.echo(str(stop.__cause__ or stop) or "interrupted; nothing was left behind", err=True)
             return 130
         except Exception as error:
             return _explained(error)
@@ -105,12 +114,12 @@ def _explained(error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, ArithmosError):
         code = error.exit_code
-    elif isinstance(error, MemoryError):
+    elif isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))):
         code, error = (
             2,
             ArithmosError(
                 "there is not enough memory",
-                why=str(error) or "an allocation failed",
+                why=str(error).splitlines()[0] if str(error) else "an allocation failed",
                 fix="use a smaller --batch-size, or a larger machine",
             ),
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from arithmos.cli.subject import Subject
 from arithmos.ir.border import format_shape
 from arithmos.ir.cost import cost
 from arithmos.ir.graph import Graph
+from arithmos.ir.interpret import indices
 from arithmos.lower.calibrate import calibrate
+from arithmos.lower.choose import weight_bits
 from arithmos.lower.quantize import prepare, quantize
 from arithmos.lower.recipe import Recipe
 from arithmos.lower.rules import unsupported
@@ -56,7 +59,8 @@ def plan(subject: Subject, recipe: Recipe, samples: Samples | None, *, n_calibra
     start = time.perf_counter()
     calibrate(graph, [sample])  # once more: the first time pays for loading and warming up
     per_sample = time.perf_counter() - start
-    net = None if refused else quantize(graph, stats, recipe)
+    quick = replace(recipe, rounding="nearest", corrections=())  # what is learned needs more samples, and is no wider
+    net = None if refused else quantize(graph, stats, quick)
     total = cost(net or prepared)
     return Plan(
         subject.name,
@@ -64,7 +68,7 @@ def plan(subject: Subject, recipe: Recipe, samples: Samples | None, *, n_calibra
         total.macs,
         total.parameters,
         refused,
-        _node_rows(net, recipe) if net else (),
+        _node_rows(net, weight_bits(prepared, recipe)) if net else (),
         total.table_entries,
         total.widest_bits,
         round(per_sample * n_calibration, 1),
@@ -79,7 +83,7 @@ def as_text(made: Plan, recipe: Recipe) -> str:
         f"{made.table_entries:,} table entries, widest value {made.widest_bits} bits",
         f"recipe: {recipe.weight_bits}-bit weights ({recipe.weight_observer_used}, per {recipe.weight_scale}), "
         f"{recipe.activation_bits}-bit activations ({recipe.activation_observer_used}), {recipe.scales} scales, "
-        f"{recipe.joins} joins",
+        f"{recipe.joins} joins, {recipe.rounding} rounding, corrections: {', '.join(recipe.corrections) or 'none'}",
         f"calibration: about {made.calibrate_s:.1f} s, {made.activation_mb:,.1f} MB a sample (from one sample)",
     ]
     parts = ["\n".join(lines)]
@@ -91,20 +95,16 @@ def as_text(made: Plan, recipe: Recipe) -> str:
     return "\n\n".join(parts)
 
 
-def _node_rows(net: Graph, recipe: Recipe) -> tuple[dict[str, Any], ...]:
-    ops = {node.output: node for node in net.nodes}
+def _node_rows(net: Graph, bits: Mapping[str, int]) -> tuple[dict[str, Any], ...]:
     rows = []
     for row in cost(net).nodes:
-        value, weighted = net.values[row.name], ops[row.name].op in ("conv", "linear")
         rows.append(
             {
                 "node": row.name,
                 "op": row.op,
-                "shape": format_shape(value.shape),
+                "shape": format_shape(net.values[row.name].shape),
                 "bits": row.bits,
-                "weight_bits": recipe.at(value.source.module, row.name.removesuffix(".acc")).weight_bits
-                if weighted
-                else "",
+                "weight_bits": bits.get(row.name.removesuffix(".acc"), "") if row.op in ("conv", "linear") else "",
                 "table_entries": row.table_entries or "",
                 "macs": row.macs or "",
             }
@@ -113,7 +113,10 @@ def _node_rows(net: Graph, recipe: Recipe) -> tuple[dict[str, Any], ...]:
 
 
 def _random(graph: Graph, seed: int) -> dict[str, np.ndarray]:
-    """One sample of every input: standard normal numbers, which is what normalised pictures look like."""
-    rng = np.random.default_rng(seed)
+    """One sample of every input: standard normal numbers, as normalised pictures are; row 0 where rows are chosen."""
+    rng, chosen = np.random.default_rng(seed), indices(graph)
     shapes = {name: tuple(abs(e) for e in graph.values[name].shape) for name in graph.inputs}
-    return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    return {
+        name: np.zeros(shape, np.int64) if name in chosen else rng.standard_normal(shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }

@@ -11,10 +11,11 @@ import numpy as np
 
 import arithmos
 from arithmos.cli.progress import Steps
-from arithmos.cli.samples import Samples, first
+from arithmos.cli.qat import Training, origin_of, train_network
+from arithmos.cli.samples import Samples, as_real, first
 from arithmos.cli.subject import Subject, digest_of, float_function
 from arithmos.errors import UsageError, VerificationError
-from arithmos.ir.border import admit
+from arithmos.ir.border import admit, named_inputs
 from arithmos.ir.codec import save
 from arithmos.ir.graph import Graph
 from arithmos.lower.calibrate import calibrate
@@ -24,7 +25,7 @@ from arithmos.report.accuracy import measure
 from arithmos.report.environment import environment
 from arithmos.report.facts import facts
 from arithmos.report.quantization_error import compare_layers, reference
-from arithmos.targets.run import named_inputs, run
+from arithmos.targets.run import run
 
 N_COMPARED = 8
 """Calibration samples on which every layer is compared with float."""
@@ -44,14 +45,25 @@ class Made:
     golden: dict[str, np.ndarray]
 
 
-def make(subject: Subject, samples: Samples, recipe: Recipe, steps: Steps, *, seed: int) -> Made:
-    """Trace, calibrate, quantize, measure the accuracy where there are labels, compare every layer with float."""
+def make(
+    subject: Subject, samples: Samples, recipe: Recipe, steps: Steps, *, seed: int, training: Training | None = None
+) -> Made:
+    """Trace, calibrate, quantize, train if asked, measure the accuracy where there are labels, compare every layer.
+
+    Layers are compared with the float network, after a training with that of the trained weights.
+    """
     with steps.step("trace"):
         graph = arithmos.trace(subject.network, subject.example)
     with steps.step("calibrate", total=len(samples.calibration)) as watch:
         stats = calibrate(graph, watch(samples.calibration))
     with steps.step("quantize"):
         net = quantize(graph, stats, recipe)
+    origin, real = _origin(subject, samples, recipe, seed), reference(graph, recipe)
+    learned: dict[str, Any] = {}
+    if training is not None:
+        with steps.step("train"):
+            trained, learned = train_network(training, subject, graph, stats, recipe, net)
+        net, real, origin = trained.net, trained.graph, origin | origin_of(training)
     with steps.step("measure accuracy"):
 
         def integers(images: np.ndarray) -> np.ndarray:
@@ -60,21 +72,21 @@ def make(subject: Subject, samples: Samples, recipe: Recipe, steps: Steps, *, se
         classifies = len(net.outputs) == 1 and len(net.values[net.outputs[0]].shape) == 2
         accuracy = measure(float_function(subject, graph), integers, samples.labelled) if classifies else None
     with steps.step("compare layers"):
-        compared = named_inputs(graph, first(samples.calibration, N_COMPARED))
-        layers = compare_layers(reference(graph, recipe), net, compared, target="engine")
+        compared = as_real(net, named_inputs(graph, first(samples.calibration, N_COMPARED)))
+        layers = compare_layers(real, net, compared, target="engine")
     small = sum(abs(math.prod(net.values[n.output].shape)) for n in net.nodes) < GOLDEN_ELEMENTS
     golden = admit(net, {name: array[: 1 + small] for name, array in compared.items()})
     measured = facts(
         net,
         name=subject.name,
-        origin=_origin(subject, samples, recipe, seed),
+        origin=origin,
         environment=environment(),
         layers=layers,
         accuracy=accuracy,
         steps=steps.facts(),
         preparation=subject.preparation,
     )
-    return Made(graph, net, recipe, measured, golden)
+    return Made(graph, net, recipe, measured | ({"training": learned} if learned else {}), golden)
 
 
 def check_loss(made: Made, max_loss: float | None) -> None:
@@ -88,7 +100,7 @@ def check_loss(made: Made, max_loss: float | None) -> None:
             fix="give --data-dir and --evaluate, or leave --max-loss out",
         )
     points = made.facts["accuracy"]["difference_points"]
-    if -points > max_loss:
+    if not -points <= max_loss:  # NaN allows nothing
         raise VerificationError(
             f"the integer network loses {-points:.2f} points of accuracy",
             why=f"--max-loss allows {max_loss:g}; nothing was written\n{summary(made)}",
@@ -110,7 +122,9 @@ def summary(made: Made) -> str:
             f"{kind:<8} {a[kind]['correct']:,} of {a[kind]['total']:,} right, {a[kind]['percent']:.2f} %"
             for kind in ("float", "integer")
         ]
-        lines[-1] += f" ({a['difference_points']:+.2f} points)"
+        lines[-1] += f" ({round(a['difference_points'], 2) + 0.0:+.2f} points)"  # + 0.0: no -0.00
+        if "training" in made.facts:
+            lines.insert(1, f"untrained integers {made.facts['training']['ptq_percent']:.2f} %")
     lines.append(
         f"network  {len(made.net.nodes)} nodes, {cost['macs']:,} MACs, {cost['parameters']:,} parameters, "
         f"{cost['constant_bytes']:,} bytes, widest value {cost['widest_bits']} bits"

@@ -29,6 +29,7 @@ from arithmos.report.page import PAGE_FILE, write_page
 @flags.verbosity
 def command(bundle: Path, verification: Path | None, out: Path, force: bool, as_json: bool) -> None:
     """Write one self-contained HTML page about BUNDLE, with a PNG and a CSV of every figure beside it."""
+    flags.check_apart(out, bundle, verification)
     net, facts = load(bundle), read_facts(bundle)
     facts.setdefault("name", bundle.name)
     if verification:
@@ -39,14 +40,26 @@ def command(bundle: Path, verification: Path | None, out: Path, force: bool, as_
     answer({"page": str(page)}, f"wrote {page}", as_json=as_json)
 
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("n_compared", "n_equal", "ties"), int),
+    "interpreter_s": (int, float),
+    "samples": dict,
+    "rows": list,
+}
+_ROW = {"target", "path", "result", "n_values", "of_values", "n_compared", "n_equal", "wall_s"}
+
+
 def _verification(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text())
-        missing = {"n_compared", "n_equal", "samples", "ties", "interpreter_s", "rows"} - document.keys()
+        missing = _KINDS.keys() - document.keys()
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        wrong = [key for key, kind in _KINDS.items() if not isinstance(document[key], kind)]
+        if wrong or not all(isinstance(row, dict) and row.keys() >= _ROW for row in document["rows"]):
+            raise ValueError(f"{', '.join(wrong) or 'a row'} is not what a verification has there")
         return dict(document)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, OSError) as error:
         raise UsageError(
             "this is not the result of a verification",
             where=str(file),

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from arithmos.cli.download import download
 from arithmos.cli.subject import Subject
 from arithmos.errors import UsageError
+from arithmos.ir.graph import Graph
 from arithmos.train.data.array import load_array
 from arithmos.train.data.datasets import find, stream
 from arithmos.train.data.preparation import Preparation
@@ -28,7 +30,10 @@ class Samples:
 
 
 def from_file(path: Path, preparation: Preparation | None, *, n: int, batch_size: int) -> Samples:
-    """The user's own arrays, at most n samples of them; there are no labels. Raises UsageError for a bad file."""
+    """The user's own arrays, at most n samples of them; there are no labels. Raises UsageError for a bad file.
+
+    Their numbers are those that the float network reads, integers too: pixels of 0 to 255 are no pixels in [0, 1].
+    """
     loaded = load_array(path, preparation or Preparation())
     size = min(n, len(loaded) if isinstance(loaded, np.ndarray) else min(len(a) for a in loaded.values()))
     starts = range(0, size, batch_size)
@@ -73,6 +78,8 @@ def samples_of(subject: Subject, given: Mapping[str, Any], *, required: bool) ->
     if given["calibration"]:
         return from_file(given["calibration"], subject.preparation, n=n, batch_size=size)
     if subject.dataset and (given["data_dir"] or required):
+        if given.get("with_download") and required:
+            download(subject.dataset, given["data_dir"])
         chosen = {"n": n, "n_labelled": given["n_labelled"], "batch_size": size, "split": given["calibration_split"]}
         return from_dataset(subject.dataset, given["data_dir"], subject.preparation, **chosen)
     if required:
@@ -82,6 +89,17 @@ def samples_of(subject: Subject, given: Mapping[str, Any], *, required: bool) ->
             fix="give --data-dir (and --dataset), or your own arrays with --calibration FILE",
         )
     return None
+
+
+def as_real(net: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Samples as calibration reads them: integers are real numbers too, except where the network counts (token ids).
+
+    Given to an integer network as they are, integers would be taken for values of its grid: that is `run --input`.
+    """
+    return {
+        name: array.astype(np.float32) if net.values[name].scale is not None and array.dtype.kind != "f" else array
+        for name, array in arrays.items()
+    }
 
 
 def first(batches: list[Batch], n: int) -> Batch:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from arithmos.errors import UsageError
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, require_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def difference(graph: Graph, name: str, expected: np.ndarray, actual: np.ndarray
 
 
 def require_integers(graph: Graph, purpose: str) -> None:
-    """Raise UsageError for a float graph: floats depend on the order of a sum and are not compared by ==."""
+    """Raise UsageError for what is no graph, and for a float graph, whose floats depend on the order of a sum."""
+    require_graph(graph)
     if graph.op_set != "int":
         raise UsageError(
             f"only an integer graph can be {purpose}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from arithmos.errors import UsageError
 from arithmos.evidence.ties import add_ties, can_tie
 from arithmos.ir.border import batch_size
 from arithmos.ir.cost import elements
@@ -39,8 +40,15 @@ def corpus(
 
     uniform: over the input range. corners: all lowest, all highest, alternating both ways, all zero, then one element
     at one end and all others at the other. ties: see ties.py; none where no first layer rounds.
-    A network with an input without batch axis gets its samples one by one.
+    A network with an input without batch axis gets its samples one by one. Raises UsageError for negative numbers.
     """
+    counts = {"uniform": uniform, "corners": corners, "ties": ties, "seed": seed}
+    if negative := [f"{key}={n}" for key, n in counts.items() if n < 0]:
+        raise UsageError(
+            f"{', '.join(negative)} cannot be",
+            why="samples are counted from 0, and so are seeds",
+            fix="give 0 or more",
+        )
     rng = np.random.default_rng(seed)
     found = [] if given is None else [Samples("given", _count(graph, given), dict(given))]
     drawn = [("uniform", uniform), ("corners", corners), ("ties", ties if can_tie(graph) else 0)]

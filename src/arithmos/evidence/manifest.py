@@ -1,27 +1,29 @@
 """What a dump says about itself: every tensor with its role, type, shape, layout, scale, proven bound and sha256.
 
-manifest.json holds schema, format, model (the digest of the graph), target, samples, order (the nodes as they run),
-inputs, outputs, tensors, and three roots. A root is the sha256 of the canonical JSON (sorted, no spaces) of the list of
-[name, dtype, shape, sha256] of its tensors, sorted by name: an equal root of parameters means the same numbers, whoever
-dumped them; the roots of inputs and outputs say which inference it was. sha256 of a tensor: of its elements, row-major,
-little-endian, in its dtype, whatever the format of the file.
+manifest.json holds schema, format, model (the digest of the graph), origin, target, samples, nodes (op, inputs, output
+and attrs in the order in which they run), inputs, outputs, chunks, field, tensors, and three roots. A root is the
+sha256 of the canonical JSON (sorted, no spaces) of the list of [name, dtype, shape, sha256] of its tensors, sorted by
+name: an equal root of parameters means the same numbers, whoever dumped them; the roots of inputs and outputs say
+which inference it was. sha256 of a tensor: of its elements, row-major, little-endian, in its dtype, whatever the
+format of the file and the field it is embedded in. docs/dump.md is the whole of it for a reader who has the dump and
+nothing else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from arithmos.evidence.witness import auxiliaries
-from arithmos.ir.codec import digest, encode_scale
+from arithmos.evidence.witness import Auxiliary, auxiliaries
+from arithmos.ir.codec import encode_scale
 from arithmos.ir.graph import Graph, Node, Shape, producers
-from arithmos.ir.interval import Interval, narrowest_dtype
+from arithmos.ir.interval import narrowest_dtype
 
-SCHEMA = 1
+SCHEMA = 2
 
 Role = Literal["input", "parameter", "accumulator", "activation", "auxiliary"]
 
@@ -57,10 +59,10 @@ class Entry:
         return int(self.dtype.lstrip("uint")) // 8
 
 
-def entries(graph: Graph, samples: int, *, witness: bool, values: str) -> Iterator[Entry]:
+def entries(graph: Graph, samples: int, *, witness: bool, values: str, chunks: int = 0) -> Iterator[Entry]:
     """Every tensor of a dump in its order: parameters, inputs, then the nodes, each followed by its auxiliary values.
 
-    values: a glob on value names; inputs, outputs and parameters are always there.
+    values: a glob on value names; inputs, outputs and parameters are always there. chunks: bits of a chunk, 0 for none.
     """
     rounded = {node.inputs[0] for node in graph.nodes if node.op == "requantize"}
     made = producers(graph)
@@ -74,31 +76,41 @@ def entries(graph: Graph, samples: int, *, witness: bool, values: str) -> Iterat
             entry = _entry(graph, name, role, node.op, samples)
             yield entry
             if witness:
-                yield from (_auxiliary(entry, a.name, a.range) for a in auxiliaries(graph, node))
+                yield from (_auxiliary(entry, a, samples) for a in auxiliaries(graph, node, chunks=chunks))
 
 
 def document(
-    graph: Graph, found: Iterable[tuple[Entry, str, dict[str, str]]], *, format: str, target: str, samples: int
+    model: Mapping[str, Any], found: Iterable[tuple[Entry, str, Mapping[str, Any]]], **said: Any
 ) -> dict[str, Any]:
-    """The manifest. found: (entry, sha256, where it lies) of every tensor in order."""
+    """The manifest. model: as `codec.encode` gives it; found: (entry, sha256, where and how it lies) of every tensor in
+    order; said: the facts that are this dump's own: format, origin, target, samples, chunks, field."""
     tensors = [{**facts(entry), "sha256": sha, **where} for entry, sha, where in found]
     groups = {
         "parameters": [t for t in tensors if t["role"] == "parameter"],
-        "inputs": [t for t in tensors if t["name"] in graph.inputs],
-        "outputs": [t for t in tensors if t["name"] in graph.outputs],
+        "inputs": [t for t in tensors if t["name"] in model["inputs"]],
+        "outputs": [t for t in tensors if t["name"] in model["outputs"]],
     }
     return {
         "schema": SCHEMA,
-        "format": format,
-        "model": digest(graph),
-        "target": target,
-        "samples": samples,
-        "order": [node.output for node in graph.nodes],
-        "inputs": list(graph.inputs),
-        "outputs": list(graph.outputs),
+        "model": model["digest"],
+        **said,
+        "nodes": model["nodes"],
+        "inputs": model["inputs"],
+        "outputs": model["outputs"],
         "roots": {name: root(group) for name, group in groups.items()},
         "tensors": tensors,
     }
+
+
+def text(manifest: Mapping[str, Any]) -> str:
+    """The manifest as JSON that a person can read too: a line a node, a line a tensor, a line for everything else."""
+
+    def line(value: Any) -> str:
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return "[\n  " + ",\n  ".join(json.dumps(item) for item in value) + "\n ]"
+        return json.dumps(value)
+
+    return "{\n " + ",\n ".join(f"{json.dumps(key)}: {line(value)}" for key, value in manifest.items()) + "\n}\n"
 
 
 def root(tensors: Iterable[dict[str, Any]]) -> str:
@@ -121,7 +133,7 @@ def _entry(graph: Graph, name: str, role: Role, op: str, samples: int) -> Entry:
         role,
         op,
         narrowest_dtype(value.range).name,
-        tuple(-extent * samples if extent < 0 else extent for extent in value.shape),
+        _extents(value.shape, samples),
         _layout(graph, name, value.shape),
         None if value.scale is None else encode_scale(value.scale),
         (value.range.lo, value.range.hi),
@@ -129,9 +141,14 @@ def _entry(graph: Graph, name: str, role: Role, op: str, samples: int) -> Entry:
     )
 
 
-def _auxiliary(of: Entry, name: str, interval: Interval) -> Entry:
-    dtype, bound = narrowest_dtype(interval).name, (interval.lo, interval.hi)
-    return Entry(name, "auxiliary", of.op, dtype, of.shape, of.layout, None, bound, of.source)
+def _auxiliary(of: Entry, a: Auxiliary, samples: int) -> Entry:
+    dtype, bound, shape = narrowest_dtype(a.range).name, (a.range.lo, a.range.hi), _extents(a.shape, samples)
+    layout = of.layout if shape == of.shape else "row-major"
+    return Entry(a.name, "auxiliary", of.op, dtype, shape, layout, None, bound, of.source)
+
+
+def _extents(shape: Shape, samples: int) -> tuple[int, ...]:
+    return tuple(-extent * samples if extent < 0 else extent for extent in shape)
 
 
 WINDOWED = frozenset({"conv", "max_pool", "sum_pool"})

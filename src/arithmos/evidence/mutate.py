@@ -12,12 +12,11 @@ from arithmos.errors import ArithmosError
 from arithmos.evidence.compare import compare, require_integers
 from arithmos.evidence.corpus import corpus
 from arithmos.evidence.verify import Run, against, reference_runs
-from arithmos.ir.border import admit
+from arithmos.ir.border import admit, named_inputs
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph, Node
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.ops import INT
-from arithmos.targets.run import named_inputs
 
 CONSTANTS: dict[tuple[str, int], str] = {
     ("conv", 1): "weight",

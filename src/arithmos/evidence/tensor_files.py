@@ -3,8 +3,7 @@
 safetensors  values.safetensors; read it with the safetensors library or anything else that knows the format.
 npz          values.npz, uncompressed; numpy.load.
 hex          tensors/NUMBER_NAME.hex: one element a line, row-major, two's complement of the dtype's width, lower case
-             digits without prefix (int8 -1 is ff, int16 -1 is ffff); Verilog's $readmemh reads it. No field is implied:
-             a prover that needs one maps a negative v to p + v.
+             digits without prefix (int8 -1 is ff, int16 -1 is ffff); Verilog's $readmemh reads it.
 c            tensors/NUMBER_NAME.h with one `static const` array each, and values.h that includes them all.
 """
 
@@ -135,7 +134,7 @@ def _read_c(folder: Path, number: int, entry: Entry) -> np.ndarray:
 
 
 _LOWEST = "(-9223372036854775807LL - 1)"
-_SUFFIX = {"uint32": "U", "int64": "LL"}
+_SUFFIX = {"uint32": "U", "int64": "LL", "uint64": "ULL"}
 
 
 def _literal(number: int, dtype: str) -> str:

@@ -9,15 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from arithmos.errors import MissingTool, UnsupportedNetwork
+from arithmos.errors import MissingTool, UnsupportedNetwork, UsageError
 from arithmos.evidence.compare import Comparison, Difference, compare, in_corpus, named_values, require_integers
 from arithmos.evidence.corpus import BATCH_BYTES, Samples, batches, corpus
 from arithmos.evidence.ties import count_ties
-from arithmos.ir.border import admit
+from arithmos.ir.border import to_integers
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
-from arithmos.targets.run import named_inputs
-from arithmos.targets.target import Runner, find, preflight
+from arithmos.targets.target import Runner, find, names, preflight
 
 RunPath = Literal["every value", "outputs"]
 PATHS: tuple[RunPath, ...] = ("every value", "outputs")
@@ -100,7 +99,7 @@ class Check:
 def verify(
     graph: Graph,
     inputs: Any = None,
-    targets: Sequence[str] = ("engine", "onnx", "c"),
+    targets: str | Sequence[str] = ("engine", "onnx", "c"),
     *,
     uniform: int = 32,
     corners: int = 16,
@@ -111,13 +110,22 @@ def verify(
     """Run the network on inputs, random integers, corners and rounding ties, everywhere; compare every value with ==.
 
     inputs: as ar.run takes them (images or integers), or None. Memory: the values of one batch, batch_bytes for the
-    interpreter's and less for each runner's. Raises UsageError for a float graph, an unknown target, or inputs that do
-    not fit. A target that lacks a tool or an op is a row with the reason.
+    interpreter's and less for each runner's. Raises UsageError for a float graph, no or an unknown target, or inputs
+    that do not fit. A target that lacks a tool or an op is a row with the reason.
     """
     require_integers(graph, "verified")
-    given = None if inputs is None else admit(graph, named_inputs(graph, inputs))
+    chosen = [targets] if isinstance(targets, str) else list(dict.fromkeys(targets or ()))
+    if not chosen:
+        raise UsageError(
+            "there is nothing to compare the interpreter with",
+            why="no target is named",
+            fix=f"name some of {', '.join(names())}",
+        )
+    for name in chosen:
+        find(name)
+    given = None if inputs is None else to_integers(graph, inputs)
     samples = corpus(graph, given, uniform=uniform, corners=corners, ties=ties, seed=seed)
-    return against(graph, reference_runs(graph, samples, batch_bytes), targets)
+    return against(graph, reference_runs(graph, samples, batch_bytes), chosen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

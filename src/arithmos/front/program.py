@@ -15,7 +15,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 from torch.fx import Node
 
-from arithmos.errors import UnsupportedNetwork
+from arithmos.errors import UnsupportedNetwork, UsageError
 from arithmos.front.origin import is_users
 
 logger = logging.getLogger("arithmos")
@@ -28,7 +28,8 @@ def export(model: nn.Module, example: Example) -> ExportedProgram:
     """The program with axis 0 of every input that has the batch dynamic; with fixed sizes where a module fixes them.
 
     The batch is what the first tensor has on axis 0; an input with another extent there has none. A batch of one is
-    exported as two, for torch takes one as a constant. Raises UnsupportedNetwork with the user's line.
+    exported as two, for torch takes one as a constant. Raises UnsupportedNetwork with the user's line, UsageError where
+    the module itself cannot be run on the example.
     """
     tensors = [x for x in flat(example) if isinstance(x, torch.Tensor) and x.dim()]
     if not tensors:
@@ -50,6 +51,7 @@ def export(model: nn.Module, example: Example) -> ExportedProgram:
     try:
         program = _attempt(model, example, dynamic=False, strict=False)
     except UnsupportedNetwork as error:
+        _check_example(model, example)
         raise (error if failure is None else failure) from None
     reason = f" ({failure.why})" if failure else ""
     logger.warning("the module fixes its batch size: the graph takes a batch of %d only%s", batch, reason)
@@ -84,13 +86,47 @@ def _attempt(model: nn.Module, example: Example, *, dynamic: bool, strict: bool)
         raise _explained(error) from None
 
 
+def _check_example(model: nn.Module, example: Example) -> None:
+    """Raise UsageError where the module itself cannot be run on the example, which is then no fault of the tracing."""
+    args, kwargs = ((), example) if isinstance(example, dict) else (example, {})
+    try:
+        with torch.no_grad(), _quiet():
+            model(*args, **kwargs)
+    except Exception as error:  # the module's forward runs here: anything may come
+        frames = [
+            f for f in traceback.extract_tb(error.__traceback__) if is_users(f.filename) and f.filename != __file__
+        ]
+        shapes = [
+            f"{'x'.join(map(str, x.shape)) or 'a number'} of {x.dtype}" for x in flat(example) if hasattr(x, "dtype")
+        ]
+        expected = _first_layer(model)
+        raise UsageError(
+            f"the network cannot be run on the example ({', '.join(shapes).replace('torch.', '')})",
+            where=f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}  {frames[-1].line}" if frames else "",
+            why=f"{_first_line(error)}" + (f"\n{expected}" if expected else ""),
+            fix="give an example of the shapes and types that forward takes, the batch first; or correct forward",
+        ) from error
+
+
+def _first_layer(model: nn.Module) -> str:
+    """What the first layer that has weights takes."""
+    for name, layer in model.named_modules():
+        for kind, count in (("channels", "in_channels"), ("features", "in_features")):
+            if isinstance(getattr(layer, count, None), int):
+                return f"its first layer, {name or type(layer).__name__}, takes {getattr(layer, count)} {kind}"
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}".removesuffix(": ")
+
+
 def _explained(error: Exception) -> UnsupportedNetwork:
     """What torch.export said, in short, with the user's line."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if is_users(f.filename) and f.filename != __file__]
     where = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
     code = frames[-1].line if frames else ""
-    lines = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {lines[0] if lines else ''}".removesuffix(": ")
     if "data-dependent" in str(error):
         return UnsupportedNetwork(
             CONTROL_FLOW,
@@ -102,7 +138,7 @@ def _explained(error: Exception) -> UnsupportedNetwork:
     return UnsupportedNetwork(
         "torch.export cannot follow the network",
         where=f"{where}  {code}".strip(),
-        why=reason,
+        why=_first_line(error),
         fix="check that model(*example) runs; keep forward to torch operations on tensors",
     )
 

@@ -28,7 +28,7 @@ def trace(model: Any, example: Any = None, *, names: Sequence[str] | None = None
     its values do not matter. The first axis of the first tensor is the batch, which stays free; an input with another
     extent there has no batch. names: the names of the inputs, instead of those of forward's arguments. Values are named
     by module path and operation ("layer1.0.conv1", "layer1.0.add"), weights as in the state dict. Minus infinity in
-    masks becomes -1e30. None among the results is dropped.
+    masks becomes -1e30. Results that forward returns in a dictionary have their keys as names; None is dropped.
     Raises UsageError for a model in training mode, an example that does not fit or weights that are not finite;
     UnsupportedNetwork with the user's lines for what cannot be traced (every operation at once), for decisions by
     values and for weights that forward hides.

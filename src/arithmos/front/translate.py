@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Node
 from arithmos.errors import UnsupportedNetwork
 from arithmos.front.aten import DEFAULT_HINT, HINTS, ROWS, TAKES_SIZES, Rule
 from arithmos.front.call import Call, Computed, Folded, Refusal, Translation
+from arithmos.front.keys import keyed, output_keys
 from arithmos.front.origin import operation, source, value_name
 from arithmos.front.size import FOLD_BATCH, Batches, BatchSymbols, UnknownSize, at_fold_batch, symbols_of
 from arithmos.ir.graph import Graph, Shape, Source
@@ -52,9 +53,11 @@ def translate(program: ExportedProgram, names: Sequence[str] | None = None) -> G
             fix="change these lines as they say; `arithmos.front.aten.ROWS` lists every operation that is supported",
         )
     specs = program.graph_signature.output_specs
-    kept = [o for s, o in zip(specs, outputs, strict=True) if s.kind == OutputKind.USER_OUTPUT and o is not None]
-    calls = [Call(walk.translation, "output", Source(), (o.shape,), o.dtype) for o in kept]
-    return prune(walk.translation.builder.graph(*(c.named(o) for c, o in zip(calls, kept, strict=True))))
+    returned = [o for s, o in zip(specs, outputs, strict=True) if s.kind == OutputKind.USER_OUTPUT]
+    kept = [(key, o) for key, o in zip(output_keys(program), returned, strict=True) if o is not None]
+    calls = [Call(walk.translation, "output", Source(), (o.shape,), o.dtype) for _, o in kept]
+    graph = walk.translation.builder.graph(*(c.named(o) for c, (_, o) in zip(calls, kept, strict=True)))
+    return keyed(prune(graph), [key for key, _ in kept])
 
 
 class Walk:

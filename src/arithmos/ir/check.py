@@ -10,6 +10,7 @@ from arithmos.ir.graph import Graph, Node, Value
 from arithmos.ir.interval import INT64, Interval, interval_of, narrowest_dtype
 from arithmos.ir.ops import OP_SETS
 from arithmos.ir.ops.op import ShapeError
+from arithmos.ir.scale import problem_of_scale
 
 
 def check(graph: Graph) -> None:
@@ -58,6 +59,9 @@ def problems_of(graph: Graph) -> list[str]:
             problems.extend(_node_problems(graph, node.output, node, known))
         if node.output in graph.values:
             known.setdefault(node.output, graph.values[node.output])
+    for name, value in graph.values.items():
+        if value.scale is not None and (why := problem_of_scale(value.scale, value.shape)):
+            problems.append(f"'{name}': {why}")
     problems.extend(f"output '{name}' is not computed" for name in graph.outputs if name not in known)
     problems.extend(
         f"value '{name}' belongs to no node, input or constant" for name in graph.values if name not in known

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from operator import index
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 
 from arithmos.atomic import output_dir
 from arithmos.errors import UsageError
-from arithmos.ir.border import admit
+from arithmos.ir.border import admit, named_inputs
 from arithmos.ir.check import problems_of
-from arithmos.ir.graph import Graph, Node, Source, Value
+from arithmos.ir.graph import Graph, Node, Source, Value, require_graph
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import Interval, narrowest_dtype
 from arithmos.ir.scale import Dyadic, PerChannel, PowerOfTwo, Scale
@@ -36,31 +36,49 @@ def save(
     graph: Graph,
     path: str | Path,
     *,
-    golden: Mapping[str, np.ndarray] | None = None,
+    golden: Any = None,
     recipe: str = "",
     report: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> Path:
     """Write the bundle directory; nothing of it exists until all of it does. Returns the path.
 
-    golden: inputs (as the network takes them) whose every value is stored, so that any consumer can check itself
+    golden: inputs (as ar.run takes them) whose every value is stored, so that any consumer can check itself
     without arithmos; one seeded random input by default. recipe: the text of recipe.toml. report: measured facts.
-    Raises UsageError if the directory exists (unless force) or the disk is full.
+    Raises UsageError if the directory exists (unless force), if the disk is full, or for facts that JSON cannot hold.
     """
+    require_graph(graph)
+    if not isinstance(recipe, str):
+        raise UsageError(
+            f"the recipe is of type {type(recipe).__name__}",
+            why=f"the text of {RECIPE_FILE} is stored",
+            fix="give recipe=arithmos.lower.recipe.as_toml(recipe)",
+        )
     if golden is None and graph.op_set == "int":
         golden = random_inputs(graph, 1)
     with output_dir(Path(path), force=force) as folder:
         _write_tensors(graph.constants, folder / TENSOR_FILE)
         if golden is not None:
-            values = evaluate(graph, admit(graph, golden), every=True)
+            values = evaluate(graph, admit(graph, named_inputs(graph, golden)), every=True)
             _write_tensors({n: narrow(graph.values[n], a) for n, a in values.items()}, folder / GOLDEN_FILE)
         if recipe:
             (folder / RECIPE_FILE).write_text(recipe)
-        (folder / REPORT_FILE).write_text(json.dumps(dict(report or {}), indent=1, sort_keys=True) + "\n")
+        (folder / REPORT_FILE).write_text(_facts(report or {}))
         files = {p.name: _file_digest(p) for p in sorted(folder.iterdir()) if p.name in SIDE_FILES}
         document = {**encode(graph), "files": files}
         (folder / GRAPH_FILE).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     return Path(path)
+
+
+def _facts(report: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(report), indent=1, sort_keys=True) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the facts cannot be written to {REPORT_FILE}",
+            why=str(error),
+            fix="give a dictionary of texts, numbers, lists and dictionaries of these",
+        ) from error
 
 
 def load(path: str | Path) -> Graph:
@@ -81,10 +99,8 @@ def load(path: str | Path) -> Graph:
         raise _refuse(folder, f"{GRAPH_FILE} has no schema number", "give a directory that `arithmos quantize` wrote")
     if schema > SCHEMA:
         raise _refuse(folder, f"its schema is {schema}, this version reads up to {SCHEMA}", "upgrade arithmos")
-    try:
+    with malformed(_no_graph(folder)):
         problems = _digest_problems(document, tensors) + _file_problems(document, folder)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise _refuse(folder, f"{GRAPH_FILE} is not a graph: {error!r}", "make the bundle again") from error
     if problems:
         raise _refuse(
             folder,
@@ -93,11 +109,9 @@ def load(path: str | Path) -> Graph:
         )
     for number in range(schema, SCHEMA):
         document = MIGRATIONS[number](document)
-    try:
+    with malformed(_no_graph(folder)):
         graph = decode(document, tensors)
-        problems = problems_of(graph)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise _refuse(folder, f"{GRAPH_FILE} is not a graph: {error!r}", "make the bundle again") from error
+        problems = problems_of(graph) or _surplus(document, graph)
     if problems:
         raise _refuse(folder, "\n       ".join(problems[:12]), "make the bundle again from the network")
     return graph
@@ -110,8 +124,14 @@ def digest(graph: Graph) -> str:
 
 def encode(graph: Graph) -> dict[str, Any]:
     """The graph as a JSON document; `digest` covers everything else in it, and through `tensors` every constant."""
+    tensors = {name: _tensor_entry(array) for name, array in graph.constants.items()}
+    document = {"schema": SCHEMA, **_structure(graph), "tensors": tensors}
+    return {**document, "digest": _document_digest(document)}
+
+
+def _structure(graph: Graph) -> dict[str, Any]:
+    """All of the document but the tensors, as JSON gives it back."""
     document: dict[str, Any] = {
-        "schema": SCHEMA,
         "op_set": graph.op_set,
         "inputs": list(graph.inputs),
         "outputs": list(graph.outputs),
@@ -119,10 +139,9 @@ def encode(graph: Graph) -> dict[str, Any]:
             {"op": n.op, "inputs": list(n.inputs), "output": n.output, "attrs": dict(n.attrs)} for n in graph.nodes
         ],
         "values": {name: _encode_value(value) for name, value in graph.values.items()},
-        "tensors": {name: _tensor_entry(array) for name, array in graph.constants.items()},
     }
     document = json.loads(_canonical(document))
-    return {**document, "digest": _document_digest(document)}
+    return document
 
 
 def decode(document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> Graph:
@@ -198,6 +217,17 @@ def _digest_problems(document: dict[str, Any], tensors: Mapping[str, np.ndarray]
     return problems
 
 
+def _surplus(document: Mapping[str, Any], graph: Graph) -> list[str]:
+    """What the file says and no graph has: a bundle holds the one form of its graph, and nothing beside it."""
+    known = _structure(graph)
+    unknown = set(document) - {"schema", "digest", "files", "tensors", *known}
+    return [f"{GRAPH_FILE} has the unknown entry '{key}'" for key in sorted(unknown)] + [
+        f"'{key}' in {GRAPH_FILE} says more than a graph has"
+        for key, entry in known.items()
+        if _canonical(entry) != _canonical(document[key])
+    ]
+
+
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -207,18 +237,36 @@ def _file_problems(document: dict[str, Any], folder: Path) -> list[str]:
     """What stands beside the graph: recipe, golden values, report; the network's digest does not depend on them."""
     problems = []
     for name, claimed in document.get("files", {}).items():
-        path = folder / Path(name).name
-        if not path.is_file():
+        if name not in SIDE_FILES:
+            problems.append(f"{name!r} is no file of a bundle: beside the network are {', '.join(SIDE_FILES)}")
+        elif not (folder / name).is_file():
             problems.append(f"{name} is missing")
-        elif _file_digest(path) != claimed:
+        elif _file_digest(folder / name) != claimed:
             problems.append(f"{name} does not match its digest")
     return problems
+
+
+@contextmanager
+def malformed(refuse: Callable[[str], UsageError]) -> Iterator[None]:
+    """What was never written by arithmos fails in as many ways as it was made up in: each is the same refusal.
+
+    refuse(why) -> the error to raise.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        said = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise refuse(said) from error
+
+
+def _no_graph(folder: Path) -> Callable[[str], UsageError]:
+    return lambda why: _refuse(folder, f"{GRAPH_FILE} is not a graph: {why}", "make the bundle again")
 
 
 def _undamaged(file: Path, read: Callable[[Path], Any]) -> Any:
     try:
         return read(file)
-    except (ValueError, RecursionError, SafetensorError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, SafetensorError) as error:  # numpy lacks some types
         raise _refuse(file.parent, f"{file.name} is damaged: {error}", "copy or make the bundle again") from error
 
 
@@ -242,9 +290,9 @@ def _encode_value(value: Value) -> dict[str, Any]:
 
 
 def _decode_value(name: str, entry: Mapping[str, Any]) -> Value:
-    interval = Interval(*map(index, entry["range"])) if "range" in entry else None
+    interval = Interval(*map(_whole, entry["range"])) if "range" in entry else None
     scale = decode_scale(entry["scale"]) if "scale" in entry else None
-    return Value(name, tuple(map(index, entry["shape"])), interval, scale, Source(*entry.get("source", ())))
+    return Value(name, tuple(map(_whole, entry["shape"])), interval, scale, Source(*entry.get("source", ())))
 
 
 def encode_scale(scale: Scale) -> dict[str, Any]:
@@ -263,12 +311,18 @@ def decode_scale(entry: Mapping[str, Any]) -> Scale:
     if "axis" not in entry:
         return _decode_number(entry)
     scales = tuple(_decode_number(s) for s in entry["scales"])
-    if index(entry["axis"]) >= 0 or not scales:
+    if _whole(entry["axis"]) >= 0 or not scales:
         raise ValueError("a scale per channel has an axis counted from the end, and one scale for each channel")
-    return PerChannel(index(entry["axis"]), scales)
+    return PerChannel(_whole(entry["axis"]), scales)
 
 
 def _decode_number(entry: Mapping[str, Any]) -> PowerOfTwo | Dyadic:
     if "exponent" in entry:
-        return PowerOfTwo(index(entry["exponent"]))
-    return Dyadic(index(entry["mul"]), index(entry["shift"]))
+        return PowerOfTwo(_whole(entry["exponent"]))
+    return Dyadic(_whole(entry["mul"]), _whole(entry["shift"]))
+
+
+def _whole(number: object) -> int:
+    if type(number) is not int:
+        raise TypeError(f"{number!r} is not an integer")
+    return number

@@ -10,7 +10,7 @@ from arithmos.ir.graph import Graph, Node
 
 @dataclass(frozen=True, slots=True)
 class NodeCost:
-    """Cost of one node for one sample. `bits`: two's complement width of its proven range, 0 in a float graph."""
+    """Cost of one node for one sample. `bits`: width of its proven range, unsigned where possible; 0 for floats."""
 
     name: str
     op: str
@@ -54,7 +54,7 @@ def cost(graph: Graph) -> Cost:
                 sum(sizes.values()) if graph.op_set == "float" or node.op in WEIGHTED else 0,
                 sum(sizes.values()) if is_table else 0,
                 elements(graph.values[node.output].shape),
-                0 if interval is None else interval.bits,
+                0 if interval is None else interval.width,
             )
         )
     return Cost(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from arithmos.errors import UsageError
 from arithmos.ir.interval import Interval
 from arithmos.ir.scale import Scale
 
@@ -77,6 +78,16 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<Graph[{self.op_set}] {len(self.nodes)} nodes, {', '.join(self.inputs)} -> {', '.join(self.outputs)}>"
+
+
+def require_graph(graph: object) -> None:
+    """Raise UsageError for anything but a Graph, such as the torch module itself or the path of a bundle."""
+    if not isinstance(graph, Graph):
+        raise UsageError(
+            f"a graph is needed, this is of type {type(graph).__name__}",
+            why="networks are computed as graphs, which ar.trace makes of a module and ar.load reads from a bundle",
+            fix="give ar.trace(module, example), ar.quantize(…) of it, or ar.load(path)",
+        )
 
 
 def producers(graph: Graph) -> dict[str, Node]:

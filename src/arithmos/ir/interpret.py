@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from arithmos.errors import UsageError
 from arithmos.ir.border import fits
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, Node
 from arithmos.ir.interval import interval_of
 from arithmos.ir.ops import OP_SETS
 
@@ -20,6 +21,7 @@ def interpret(
 
     A value is dropped after its last reader, so the memory is that of the live values. An integer that leaves its
     proven range, or an array of another shape, would be a defect of arithmos and stops the run: no silent wrap.
+    Raises UsageError for inputs of a float graph that choose rows of a constant and are no such rows.
     """
     kind = np.int64 if graph.op_set == "int" else dtype
     whole = set() if graph.op_set == "int" else indices(graph)
@@ -33,6 +35,8 @@ def interpret(
     for node in graph.nodes:
         kept = whole if node.op == "gather" or node.output in whole else set()
         arrays = [_cast(live[n] if n in live else graph.constants[n], kind, n in kept) for n in node.inputs]
+        if node.op == "gather" and graph.op_set == "float":
+            _check_rows(graph, node, *arrays)
         result = table[node.op].run(*arrays, **node.attrs)
         value = graph.values[node.output]
         if not fits(value.shape, result.shape):
@@ -69,6 +73,23 @@ def indices(graph: Graph) -> set[str]:
         if node.op == "gather":
             found.add(node.inputs[1])
     return found
+
+
+def _check_rows(graph: Graph, node: Node, data: np.ndarray, chosen: np.ndarray) -> None:
+    """In an integer graph the proven range says that there is such a row; here the input must be asked."""
+    rows = len(data)
+    if chosen.dtype.kind not in "iub":
+        problem = f"they are {chosen.dtype}"
+    elif chosen.size and not (-rows <= int(chosen.min()) and int(chosen.max()) < rows):
+        problem = f"they span {interval_of(chosen)}, there are {rows} rows"
+    else:
+        return
+    raise UsageError(
+        f"'{node.inputs[1]}' does not choose rows of '{node.inputs[0]}'",
+        where=str(graph.values[node.output].source),
+        why=problem,
+        fix="give integers from 0 on, each smaller than the number of rows",
+    )
 
 
 def _cast(array: np.ndarray, kind: type, whole: bool) -> np.ndarray:

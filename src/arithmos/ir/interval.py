@@ -25,6 +25,11 @@ class Interval:
         return max(self.hi, ~self.lo).bit_length() + 1
 
     @property
+    def width(self) -> int:
+        """Bits without a sign bit that is always 0: [0, 255] is 8, [-128, 127] is 8."""
+        return max(self.bits - (self.lo >= 0), 1)
+
+    @property
     def magnitude(self) -> int:
         """max |x| over the interval."""
         return max(abs(self.lo), abs(self.hi))

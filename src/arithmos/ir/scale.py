@@ -76,3 +76,23 @@ def as_float(scale: Scale) -> np.ndarray:
         case PerChannel(axis, scales):
             return np.asarray([float(as_float(s)) for s in scales]).reshape(-1, *[1] * (-axis - 1))
     assert_never(scale)
+
+
+def problem_of_scale(scale: Scale, shape: tuple[int, ...]) -> str:
+    """Why this cannot be the scale of a value of this shape, "" if it can.
+
+    Scales are positive float64 numbers; those along an axis are as many as its extent, and there is no such batch axis.
+    """
+    numbers = scale.scales if isinstance(scale, PerChannel) else (scale,)
+    if wrong := [number for number in numbers if not _is_positive(number)]:
+        return f"{wrong[0]} is no scale: scales are positive and lie in the range of float64"
+    if isinstance(scale, PerChannel) and (-scale.axis > len(shape) or shape[scale.axis] != len(numbers)):
+        return f"it has {len(numbers)} scales along axis {scale.axis}, its shape is {shape}"
+    return ""
+
+
+def _is_positive(scale: PowerOfTwo | Dyadic) -> bool:
+    try:
+        return 0 < float(as_float(scale)) < math.inf
+    except OverflowError:
+        return False

@@ -34,7 +34,7 @@ def rows(graph: Graph) -> list[tuple[str, ...]]:
                 ops.get(name, "input"),
                 format_shape(value.shape),
                 str(value.range or ""),
-                str(value.range.bits) if value.range else "",
+                str(value.range.width) if value.range else "",
                 format_scale(value.scale),
                 f"{macs[name]:,}" if macs.get(name) else "",
                 str(value.source),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from arithmos.errors import UsageError
-from arithmos.ir.border import admit, as_array, batch_size
-from arithmos.ir.graph import Graph
+from arithmos.ir.border import admit, batch_size, is_inputs, named_inputs
+from arithmos.ir.graph import Graph, require_graph
 from arithmos.ir.interpret import interpret
 from arithmos.quant.observe import Observation, Observer
 
@@ -32,24 +32,27 @@ class Stats:
 def calibrate(graph: Graph, batches: Iterable[Any], *, keep: int = 64) -> Stats:
     """Observe every float value of the graph over batches, streamed: memory is one batch and one histogram a value.
 
-    batches: an iterable of arrays or tensors (batch first), or of {name: array} for several inputs. A batch is run
-    in pieces of at most 32 samples. Raises UsageError for no batches, NaN or infinite values (with the batch's
-    number), and shapes that do not fit.
+    batches: an iterable of arrays or tensors (batch first), or of tuples or {name: array} for several inputs; what
+    follows the inputs in a tuple (labels) is left out. One batch by itself, in the form that ar.run takes, is a batch.
+    It is run in pieces of at most 32 samples. Raises UsageError for no batches, NaN or infinite values (with the
+    batch's number), and shapes that do not fit.
     """
+    require_graph(graph)
+    if graph.op_set != "float":
+        raise UsageError(
+            "only a float graph can be calibrated",
+            why="the ranges of an integer graph are proven, not measured",
+            fix="give the traced graph",
+        )
     observers: dict[str, Observer] = {}
     kept: list[Sample] = []
     n = n_kept = 0
-    for index, batch in enumerate(batches):
-        try:
-            arrays = admit(graph, _named(graph, batch))
-        except UsageError as error:
-            raise UsageError(f"calibration batch {index} cannot be used", why=error.why, fix=error.fix) from error
+    for index, batch in enumerate(_several(graph, batches)):
+        arrays = _admitted(graph, batch, index)
         size = next((s for m in graph.inputs if (s := batch_size(graph.values[m].shape, arrays[m].shape))), 1)
         for piece in pieces(graph, arrays, size):
-            for name, array in interpret(graph, piece):
-                if array.dtype.kind == "f":
-                    batch_axis = next((a for a, extent in enumerate(graph.values[name].shape) if extent < 0), 0)
-                    observers.setdefault(name, Observer()).update(np.moveaxis(array, batch_axis, 0))
+            with np.errstate(all="ignore"):  # a value that overflows is named below, with its source
+                _observe(graph, piece, observers)
         if n_kept < keep:
             kept.extend(pieces(graph, arrays, min(size, keep - n_kept)))
             n_kept += min(size, keep - n_kept)
@@ -65,7 +68,8 @@ def calibrate(graph: Graph, batches: Iterable[Any], *, keep: int = 64) -> Stats:
     if broken:
         raise UsageError(
             f"{len(broken)} values become NaN or infinite on the calibration inputs",
-            why=f"the first is '{broken[0]}', from {graph.values[broken[0]].source}",
+            why=f"the first is '{broken[0]}'"
+            + (f", from {source}" if (source := str(graph.values[broken[0]].source)) else ""),
             fix="check the weights and the normalisation of the images",
         )
     return Stats(observations, tuple(kept), n)
@@ -85,10 +89,43 @@ def pieces(graph: Graph, arrays: Sample, size: int, limit: int = 32) -> list[Sam
     return [{m: cut(m, s, min(s + limit, size)) for m in graph.inputs} for s in starts]
 
 
+def _admitted(graph: Graph, batch: Any, index: int) -> dict[str, np.ndarray]:
+    unusable, named = f"calibration batch {index} cannot be used", None
+    try:
+        named = _named(graph, batch)
+        return admit(graph, named)
+    except UsageError as error:
+        why = error.why if named is not None else f"{error.what}\n{error.why}"
+        raise UsageError(unusable, why=why, fix=error.fix) from error
+
+
+def _observe(graph: Graph, piece: Sample, observers: dict[str, Observer]) -> None:
+    for name, array in interpret(graph, piece):
+        if array.dtype.kind == "f":
+            batch_axis = next((a for a, extent in enumerate(graph.values[name].shape) if extent < 0), 0)
+            observers.setdefault(name, Observer()).update(np.moveaxis(array, batch_axis, 0))
+
+
+def _several(graph: Graph, batches: Any) -> Iterable[Any]:
+    """The batches; one batch that was given by itself is the only one."""
+    rank = len(graph.values[graph.inputs[0]].shape) if graph.inputs else 0
+    alone = len(graph.inputs) > 1 and is_inputs(graph, batches) and all(getattr(x, "ndim", 0) for x in batches)
+    if alone or isinstance(batches, Mapping) or (rank and getattr(batches, "ndim", None) == rank):
+        return [batches]
+    several: Any = None if isinstance(batches, str) else batches
+    try:
+        found: Iterable[Any] = iter(several)
+    except TypeError as error:
+        raise UsageError(
+            f"{batches!r} is nothing to calibrate on",
+            why="ranges of activations are measured on samples",
+            fix="give arrays of typical inputs, a batch each: ar.calibrate(graph, [images])",
+        ) from error
+    return found
+
+
 def _named(graph: Graph, batch: Any) -> dict[str, np.ndarray]:
-    if isinstance(batch, Mapping):
-        return {name: as_array(array) for name, array in batch.items()}
-    if len(graph.inputs) == 1:
-        pair = isinstance(batch, tuple | list) and bool(batch) and getattr(batch[0], "ndim", 0) > 0
-        return {graph.inputs[0]: as_array(batch[0] if pair else batch)}  # a data loader yields (images, labels)
-    return dict(zip(graph.inputs, map(as_array, batch), strict=False))
+    n = len(graph.inputs)
+    if isinstance(batch, tuple | list) and len(batch) > n and getattr(batch[0], "ndim", 0) > 0:
+        batch = batch[0] if n == 1 else tuple(batch[:n])  # a data loader yields (images, labels)
+    return named_inputs(graph, batch)

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from arithmos.lower.factor import Factor
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """factor * q: `value` names the integer value q, `factor` (float64) broadcasts to its shape."""
+    """factor * q: `value` names the integer value q, `factor` broadcasts to its shape."""
 
     value: str
-    factor: np.ndarray
+    factor: Factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,12 @@ class Form:
     offset: np.ndarray
 
     @property
-    def step(self) -> float | None:
+    def step(self) -> Factor | None:
         """The step, if the form is one integer value on one grid: real = step * q with a positive step; else None."""
         if len(self.terms) != 1 or np.any(self.offset):
             return None
-        factor = self.terms[0].factor
-        uniform = factor.size > 0 and bool(np.all(factor == factor.flat[0]))
-        return float(factor.flat[0]) if uniform and factor.flat[0] > 0 else None
+        number = self.terms[0].factor.number
+        return number if number is not None and float(number) > 0 else None
 
     @property
     def value(self) -> str:
@@ -42,14 +43,14 @@ class Form:
         return self.terms[0].value
 
 
-def single(value: str, factor: np.ndarray | float, offset: np.ndarray | float = 0.0) -> Form:
+def single(value: str, factor: Factor, offset: np.ndarray | float = 0.0) -> Form:
     """The form of one integer value."""
-    return Form((Term(value, np.asarray(factor, dtype=np.float64)),), np.asarray(offset, dtype=np.float64))
+    return Form((Term(value, factor),), np.asarray(offset, dtype=np.float64))
 
 
 def plus(a: Form, b: Form) -> Form:
     """a + b; two terms of one value become one."""
-    factors: dict[str, np.ndarray] = {}
+    factors: dict[str, Factor] = {}
     for term in (*a.terms, *b.terms):
         factors[term.value] = factors[term.value] + term.factor if term.value in factors else term.factor
     return Form(tuple(Term(v, f) for v, f in factors.items()), a.offset + b.offset)

@@ -44,7 +44,7 @@ def assign_grids(graph: Graph, stats: Stats, recipe: Recipe) -> dict[str, Grid]:
     """A grid for every float value that calibration saw: step = threshold / last level, unified at the joins.
 
     Values that are proven non-negative use 0 .. 2**bits - 1, all others a symmetric range. The inputs, and what the
-    first and last layers read, have at least edge_bits.
+    first and last layers read, have at least edge_bits unless an override says their bits.
     """
     missing = [n.output for n in graph.nodes if n.output not in stats.observations and _is_real(graph, n)]
     missing += [
@@ -64,13 +64,14 @@ def assign_grids(graph: Graph, stats: Stats, recipe: Recipe) -> dict[str, Grid]:
     for name, seen in stats.observations.items():
         if name not in graph.values:
             continue
-        local = recipe.at(graph.values[name].source.module, name)
-        if name in edges:
+        names = (graph.values[name].source.module, name)
+        local = recipe.at(*names)
+        if name in edges and "activation_bits" not in recipe.chosen(*names):
             local = dataclasses.replace(local, activation_bits=max(recipe.edge_bits, local.activation_bits))
         bits, observer = local.activation_bits, local.activation_observer_used
         levels = symmetric(bits, nonnegative=name in positive)
         limit = threshold(seen, observer, levels, recipe.scales)
-        grids[name] = Grid(admissible_step(limit / levels.hi, recipe.scales), levels)
+        grids[name] = Grid(admissible_step(limit / levels.hi, recipe.scales), levels, name)
     grids = unify_scales(graph, grids, equal_joins=recipe.joins == "equal")
     return unify_scales(graph, coarsen_joins(graph, grids, recipe), equal_joins=recipe.joins == "equal")
 
@@ -104,7 +105,7 @@ def coarsen_joins(graph: Graph, grids: Mapping[str, Grid], recipe: Recipe) -> di
         operands = [coarser[n].step for n in node.inputs if n in coarser and len(readers[n]) > 1]
         for name in rounded if operands else []:
             step = admissible_step(max(coarser[name].step, max(operands) * margin), recipe.scales)
-            coarser[name] = Grid(step, coarser[name].range)
+            coarser[name] = Grid(step, coarser[name].range, coarser[name].owner)
     return coarser
 
 
@@ -126,7 +127,7 @@ def nonnegative_values(graph: Graph, stats: Stats) -> set[str]:
 
 
 def unify_scales(graph: Graph, grids: Mapping[str, Grid], *, equal_joins: bool) -> dict[str, Grid]:
-    """Give one step to the values that concat, where and maximum bring together, and their result.
+    """Give one step, and one owner, to the values that concat, where and maximum bring together, and their result.
 
     With equal_joins also to the operands and the result of every residual add, which then needs no multiplier. The
     coarsest step of a group is taken, so that nothing saturates more than before. Values between a join and the op
@@ -162,7 +163,7 @@ def unify_scales(graph: Graph, grids: Mapping[str, Grid], *, equal_joins: bool) 
     coarsest: dict[str, float] = {}
     for name, grid in grids.items():
         coarsest[root(name)] = max(coarsest.get(root(name), 0.0), grid.step)
-    return {name: Grid(coarsest[root(name)], grid.range) for name, grid in grids.items()}
+    return {name: Grid(coarsest[root(name)], grid.range, root(name)) for name, grid in grids.items()}
 
 
 def _rounds_nothing(made_by: Mapping[str, Node], node: Node, equal_joins: bool) -> bool:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from arithmos.errors import UnsupportedNetwork, UsageError
 from arithmos.ir.check import check
-from arithmos.ir.graph import Graph
-from arithmos.ir.interval import Interval
-from arithmos.ir.scale import exact_scale
+from arithmos.ir.graph import Graph, require_graph
 from arithmos.lower.calibrate import Stats, calibrate
-from arithmos.lower.form import Form, single
-from arithmos.lower.grids import assign_grids
-from arithmos.lower.lowering import Lowering
-from arithmos.lower.recipe import Recipe
-from arithmos.lower.rules import RULES, unsupported
+from arithmos.lower.choice import Choice
+from arithmos.lower.choose import choose
+from arithmos.lower.lower import lower
+from arithmos.lower.recipe import Recipe, refuse_unmatched
+from arithmos.lower.refine import refine
+from arithmos.lower.rules import unsupported
 from arithmos.passes.dead_code import dead_code
+from arithmos.passes.drop_units import drop_units
 from arithmos.passes.equalize import equalize
 from arithmos.passes.fold_batch_norm import fold_batch_norm
 from arithmos.passes.fold_constants import fold_constants
@@ -25,7 +23,7 @@ from arithmos.passes.merge_tables import merge_tables
 from arithmos.passes.rename import rename
 
 PREPARE = (fold_constants, fold_padding, fold_batch_norm, dead_code)
-FINISH = (fold_constants, fuse_requantize, merge_tables, dead_code)
+FINISH = (drop_units, fold_constants, fuse_requantize, merge_tables, dead_code)
 
 
 def quantize(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> Graph:
@@ -36,16 +34,55 @@ def quantize(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> Graph:
     clipping. Raises UnsupportedNetwork listing every node without an integer rule, UsageError for foreign statistics,
     RangeError where 64 bits are too few.
     """
+    prepared, choice = decide(graph, stats, recipe)
+    return finish(lower(prepared, choice, recipe).net, graph)
+
+
+def decide(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> tuple[Graph, Choice]:
+    """Everything that is measured or learned: the float graph as it is lowered, and the choice for it.
+
+    Where batch norms are re-estimated, the float graph's constants are the re-folded ones. Raises like `quantize`.
+    """
+    prepared, stats = prepared_by(graph, stats, recipe)
+    choice = choose(prepared, stats, recipe)
+    if recipe.rounding == "nearest" and "batch_norm" not in recipe.corrections:
+        return prepared, choice
+    layers = {node.output for node in prepared.nodes if node.op in ("conv", "linear")}
+    normed = layers & {node.output for node in graph.nodes if node.op == "batch_norm"}
+    return refine(prepared, stats, choice, recipe, normed)
+
+
+def prepared_by(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> tuple[Graph, Stats]:
+    """The float graph as it is lowered, with the recipe's changes to it, and its statistics. Raises like `quantize`."""
+    require_graph(graph)
     if graph.op_set != "float":
         raise UsageError(
             "only a float graph can be quantized", why="this graph is integers already", fix="give the traced graph"
         )
+    for given, kind, made in ((stats, Stats, "ar.calibrate(graph, batches)"), (recipe, Recipe, "ar.Recipe(…)")):
+        if not isinstance(given, kind):
+            raise UsageError(
+                f"quantize needs {kind.__name__}, got {type(given).__name__}",
+                why="it is made from it",
+                fix=f"give {made}",
+            )
     prepared = prepare(graph)
     preflight(prepared)
+    refuse_unmatched(recipe, node_names(graph, prepared))
     if "equalize" in recipe.corrections:
         prepared = equalize(prepared)
         stats = calibrate(prepared, stats.samples)
-    net = lower(prepared, stats, recipe)
+    return prepared, stats
+
+
+def node_names(*graphs: Graph) -> set[str]:
+    """Everything an override may name: value names and module paths, before and after folding."""
+    values = [value for graph in graphs for value in graph.values.values()]
+    return {v.name for v in values} | {v.source.module for v in values if v.source.module}
+
+
+def finish(net: Graph, graph: Graph) -> Graph:
+    """The lowered network after the passes that drop and fuse, its outputs named like those of the float graph."""
     for run_pass in FINISH:
         net = run_pass(net)
     net = rename(net, dict(zip(net.outputs, graph.outputs, strict=True)))
@@ -74,36 +111,3 @@ def preflight(graph: Graph) -> None:
             why="\n       ".join(listed),
             fix="replace these layers, or quantize the part of the network without them",
         )
-
-
-def lower(graph: Graph, stats: Stats, recipe: Recipe) -> Graph:
-    """Rule by rule, in graph order; then each output on one step."""
-    state = Lowering(graph, stats, recipe, assign_grids(graph, stats, recipe))
-    for name in graph.inputs:
-        _bind_input(state, name)
-    for node in graph.nodes:
-        for name in node.inputs:
-            array = state.array(name)
-            if array is not None and name not in state.forms:
-                state.bind(name, _constant_form(array))
-        state.bind(node.output, RULES[node.op](state, node))
-    outputs = [state.output(name) for name in graph.outputs]
-    return state.builder.graph(*outputs)
-
-
-def _bind_input(state: Lowering, name: str) -> None:
-    """An input becomes integers on its grid; one that only indexes rows is integers already."""
-    value = state.value(name)
-    if name in state.grids:
-        grid = state.grids[name]
-        state.builder.input(name, value.shape, grid.range, exact_scale(grid.step), value.source)
-        state.bind(name, single(name, grid.step))
-        return
-    rows = [n for n in state.consumers[name] if n.op == "gather" and n.inputs[1] == name]
-    count = min(state.value(n.inputs[0]).shape[0] for n in rows)
-    state.builder.input(name, value.shape, Interval(0, count - 1), None, value.source)
-    state.bind(name, single(name, 1.0))
-
-
-def _constant_form(array: np.ndarray) -> Form:
-    return Form((), np.asarray(array, dtype=np.float64))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import tomlkit
 
@@ -20,20 +20,29 @@ from arithmos.quant.observe import percentile
 PER_NODE = ("weight_bits", "activation_bits", "weight_observer", "activation_observer", "weight_scale")
 """The fields that an override may set for some nodes."""
 
-CORRECTIONS = ("equalize", "bias")
+CORRECTIONS = ("equalize", "bias", "batch_norm")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a float graph becomes integers. One value for all its stages, because a bundle keeps it as one file.
 
-    overrides: {glob on torch module path or value name: {field: value}}, fields of PER_NODE only; later globs win.
+    overrides: {glob on torch module path or value name: {field: value}}, fields of PER_NODE only; later globs win, and
+    any of them goes before edge_bits. Raises UsageError with every unknown field and bad value.
     """
 
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Refuse unknown fields before the generated constructor meets them."""
+        refuse_unknown(given, [f.name for f in fields(cls)])
+        return object.__new__(cls)
+
     weight_bits: int = field(
-        default=8, metadata={"help": "bits of weights, 2 to 8 (to 16 where no fast kernel is needed)"}
+        default=8,
+        metadata={"help": "bits of weights, 1 to 8 (to 16 where no fast kernel is needed); 1: -1 and 1, 2: also 0"},
     )
-    activation_bits: int = field(default=8, metadata={"help": "bits of the values between layers, 2 to 16"})
+    activation_bits: int = field(
+        default=8, metadata={"help": "bits of the values between layers, 1 to 16; 1: 0 and 1, of both signs -1, 0, 1"}
+    )
     edge_bits: int = field(
         default=8,
         metadata={
@@ -61,8 +70,13 @@ class Recipe:
         metadata={"help": "residual joins: fused (one rounding) or equal (operands on one scale, the add is free)"},
     )
     multiplier_bits: int = field(default=24, metadata={"help": "requantize multipliers stay below 2**this"})
+    rounding: Literal["nearest", "descent", "adaround"] = field(
+        default="nearest",
+        metadata={"help": "of weights: nearest, or learned on the layer's inputs: descent (fast), adaround"},
+    )
     corrections: tuple[str, ...] = field(
-        default=(), metadata={"help": "equalize (cross-layer equalisation), bias (bias correction)"}
+        default=(),
+        metadata={"help": "equalize (cross-layer equalisation), bias (bias correction), batch_norm (re-estimation)"},
     )
     overrides: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict, metadata={"help": "fields for nodes that match a glob"}
@@ -83,11 +97,16 @@ class Recipe:
 
     def at(self, *names: str) -> Recipe:
         """The recipe of one node, known by its module path and value name: the matching overrides applied in order."""
+        chosen = self.chosen(*names)
+        return dataclasses.replace(self, overrides={}, **chosen) if chosen else self
+
+    def chosen(self, *names: str) -> dict[str, Any]:
+        """What the overrides say of one node."""
         chosen: dict[str, Any] = {}
         for glob, values in self.overrides.items():
             if any(fnmatchcase(name, glob) for name in names if name):
                 chosen |= values
-        return dataclasses.replace(self, overrides={}, **chosen) if chosen else self
+        return chosen
 
     @property
     def weight_observer_used(self) -> str:
@@ -108,8 +127,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "weight_scale": ("channel", "tensor"),
     "scales": ("dyadic", "power_of_two"),
     "joins": ("fused", "equal"),
+    "rounding": ("nearest", "descent", "adaround"),
 }
-BIT_RANGES = {"weight_bits": (2, 16), "activation_bits": (2, 16), "edge_bits": (2, 16), "multiplier_bits": (8, 31)}
+BIT_RANGES = {"weight_bits": (1, 16), "activation_bits": (1, 16), "edge_bits": (1, 16), "multiplier_bits": (8, 31)}
 
 
 def _shape_problems(recipe: Recipe) -> list[str]:
@@ -166,8 +186,16 @@ def _value_problems(name: str, value: Any) -> list[str]:
 
 def from_mapping(data: Mapping[str, Any], where: str = "") -> Recipe:
     """The recipe of a parsed TOML document. Raises UsageError naming every unknown key with the closest known one."""
-    known = [f.name for f in fields(Recipe)]
-    unknown = [_unknown(key, known) for key in data if key not in known]
+    refuse_unknown(data, [f.name for f in fields(Recipe)], where)
+    try:
+        return Recipe(**data)
+    except UsageError as error:
+        raise UsageError(error.what, where=where, why=error.why, fix=error.fix) from error
+
+
+def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], where: str = "") -> None:
+    """Raise UsageError naming every unknown key with the closest known one."""
+    unknown = [_unknown(key, known) for key in given if key not in known]
     if unknown:
         raise UsageError(
             "this recipe has unknown keys",
@@ -175,7 +203,22 @@ def from_mapping(data: Mapping[str, Any], where: str = "") -> Recipe:
             why="\n       ".join(unknown),
             fix=f"the keys are {', '.join(known)}",
         )
-    return Recipe(**data)
+
+
+def refuse_unmatched(recipe: Recipe, names: Collection[str]) -> None:
+    """Raise UsageError naming every override whose glob matches none of the names, with the closest ones."""
+    idle = [glob for glob in recipe.overrides if not any(fnmatchcase(name, glob) for name in names)]
+    if not idle:
+        return
+    listed = []
+    for glob in idle:
+        close = difflib.get_close_matches(glob, sorted(names), n=3, cutoff=0.5)
+        listed.append(f"'{glob}' matches nothing" + (f"; close are {', '.join(close)}" if close else ""))
+    raise UsageError(
+        f"{len(idle)} overrides of the recipe match no node",
+        why="\n       ".join(listed),
+        fix="`arithmos quantize --write-recipe FILE` lists every node",
+    )
 
 
 def read_recipe(path: str | Path) -> Recipe:

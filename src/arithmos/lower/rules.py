@@ -12,10 +12,12 @@ from arithmos.ir.border import round_to_grid
 from arithmos.ir.graph import Graph, Node
 from arithmos.ir.ops.norm import window_sizes
 from arithmos.ir.ops.op import broadcast
+from arithmos.lower.choice import weight_owner
+from arithmos.lower.derived import Derived, along, owners
+from arithmos.lower.factor import Factor, constant, of_step
 from arithmos.lower.form import Form, Term, plus, single, times
 from arithmos.lower.grids import levels_of, nearest_level
 from arithmos.lower.lowering import UNBOUNDED, Lowering
-from arithmos.lower.weights import integer_weights
 from arithmos.quant.observe import SENTINEL
 
 Rule = Callable[[Lowering, Node], Form]
@@ -24,26 +26,31 @@ Rule = Callable[[Lowering, Node], Form]
 def _weighted(state: Lowering, node: Node) -> Form:
     """acc = sum of w_q * x_q + b_q, with factor x_step * w_step per output channel."""
     value, step = state.integer(node.inputs[0])
-    weights = integer_weights(state, node, step)
-    after = (1,) * (len(state.value(node.output).shape) - 2) if node.op == "conv" else ()
-    factor = (step * weights.steps).reshape(-1, *after)
-    weight = state.constant(
-        node.inputs[1], weights.weight, node.output, weights.steps.reshape(-1, *[1] * (weights.weight.ndim - 1))
-    )
+    weight, chosen = state.weights(node.output, node.inputs[1], step, node.output)
+    axis = 1 - len(state.value(node.output).shape) if node.op == "conv" else -1
+    owner = weight_owner(node.output)
     inputs = [value, weight]
-    if weights.bias is not None:
-        inputs.append(state.constant(f"{node.output}.bias", weights.bias, node.output, step * weights.steps))
+    if chosen.bias is not None:
+        unit = step * of_step(owner, chosen.steps)
+        inputs.append(state.derive(f"{node.output}.bias", _bias(state, node, chosen.bias, unit), node.output, unit))
+    factor = step * of_step(owner, along(chosen.steps, axis))
     name = f"{node.output}.acc"
     acc = state.emit(node.op, *inputs, origin=node.output, name=name, factor=factor, **node.attrs)
     return single(acc, factor)
 
 
+def _bias(state: Lowering, node: Node, bias: np.ndarray, unit: Factor) -> Derived:
+    """bias / unit; the source is the layer's own bias unless a correction has changed it."""
+    own = state.array(node.inputs[2]) if len(node.inputs) > 2 else None
+    named = own is not None and np.array_equal(own, bias)
+    gain = float(unit.inverse.coefficient)
+    return Derived(node.inputs[2] if named else bias, owners(unit.inverse), gain=gain)
+
+
 def _matmul(state: Lowering, node: Node) -> Form:
     (a, a_step), (b, b_step) = (state.integer(name) for name in node.inputs)
-    return single(
-        state.emit("matmul", a, b, origin=node.output, name=f"{node.output}.acc", factor=a_step * b_step),
-        a_step * b_step,
-    )
+    factor = a_step * b_step
+    return single(state.emit("matmul", a, b, origin=node.output, name=f"{node.output}.acc", factor=factor), factor)
 
 
 def _batch_norm(state: Lowering, node: Node) -> Form:
@@ -69,9 +76,8 @@ def _mul(state: Lowering, node: Node) -> Form:
         if gain is not None:
             return times(state.operand(other), gain)
     (a, a_step), (b, b_step) = (state.integer(name) for name in node.inputs)
-    return single(
-        state.emit("mul", a, b, origin=node.output, name=f"{node.output}.acc", factor=a_step * b_step), a_step * b_step
-    )
+    factor = a_step * b_step
+    return single(state.emit("mul", a, b, origin=node.output, name=f"{node.output}.acc", factor=factor), factor)
 
 
 def _div(state: Lowering, node: Node) -> Form:
@@ -85,11 +91,11 @@ def _clip_to(state: Lowering, node: Node, lo: float | None, hi: float | None) ->
     source, name = node.inputs[0], node.output
     if state.is_narrow(source):
         value, step = state.integer(source)
-        bounds = {side: None if x is None else nearest_level(x, step) for side, x in (("lo", lo), ("hi", hi))}
+        bounds = {side: None if x is None else nearest_level(x, float(step)) for side, x in (("lo", lo), ("hi", hi))}
         return single(state.emit("clip", value, origin=name, name=name, factor=step, **bounds), step)
-    grid = state.grids[name]
+    grid, step = state.grids[name], state.grid_step(name)
     levels = levels_of(grid.step, lo, hi, grid.range)
-    return single(state.requantize(state.forms[source], grid.step, levels, origin=name, name=name), grid.step)
+    return single(state.requantize(state.forms[source], step, levels, origin=name, name=name), step)
 
 
 def _relu(state: Lowering, node: Node) -> Form:
@@ -102,17 +108,16 @@ def _clip(state: Lowering, node: Node) -> Form:
 
 def _function(state: Lowering, node: Node) -> Form:
     """A table over the whole proven range of the argument's integers."""
-    value, step = state.integer(node.inputs[0])
-    grid, domain = state.grids[node.output], state.range(value)
-    table = entries(node.op, step, domain, grid.step, grid.range, **node.attrs)
-    constant = state.constant(f"{node.output}.entries", table, node.output, grid.step)
+    value, before = state.integer(node.inputs[0])
+    grid, step, domain = state.grids[node.output], state.grid_step(node.output), state.range(value)
+    table = entries(node.op, float(before), domain, grid.step, grid.range, **node.attrs)
+    state.fixed.update(owners(before), owners(step))
+    column = state.constant(f"{node.output}.entries", table, node.output, step)
     attrs = {"offset": domain.lo, "axis": None}
-    return single(
-        state.emit("table", value, constant, origin=node.output, name=node.output, factor=grid.step, **attrs), grid.step
-    )
+    return single(state.emit("table", value, column, origin=node.output, name=node.output, factor=step, **attrs), step)
 
 
-def _on_one_step(state: Lowering, name: str) -> tuple[str, float]:
+def _on_one_step(state: Lowering, name: str) -> tuple[str, Factor]:
     """The integers of a form that already has one step, however wide; else narrow ones."""
     step = state.forms[name].step
     return state.integer(name) if step is None else (state.forms[name].value, step)
@@ -127,20 +132,21 @@ def _moved(state: Lowering, node: Node) -> Form:
 def _pad(state: Lowering, node: Node) -> Form:
     value, step = _on_one_step(state, node.inputs[0])
     levels = state.range(value) if abs(node.attrs["fill"]) >= SENTINEL else UNBOUNDED
-    attrs = {"margins": node.attrs["margins"], "fill": int(round_to_grid(np.asarray(node.attrs["fill"]), step, levels))}
+    fill = int(round_to_grid(np.asarray(node.attrs["fill"]), float(step), levels))
+    attrs = {"margins": node.attrs["margins"], "fill": fill}
     return single(state.emit("pad", value, origin=node.output, name=node.output, factor=step, **attrs), step)
 
 
 def _max_pool(state: Lowering, node: Node) -> Form:
     """Maxima commute with positive factors per channel, so accumulators are pooled before they are rounded."""
     form = state.forms[node.inputs[0]]
+    factor = form.terms[0].factor if len(form.terms) == 1 else None
     if (
-        len(form.terms) == 1
-        and np.all(form.terms[0].factor > 0)
-        and _per_channel(form.terms[0].factor, len(state.value(node.inputs[0]).shape))
+        factor is not None
+        and np.all(factor.array > 0)
+        and _per_channel(factor.array, len(state.value(node.inputs[0]).shape))
         and form.offset.ndim == 0
     ):
-        factor = form.terms[0].factor
         name = node.output if form.step is not None else f"{node.output}.max"
         value = state.emit("max_pool", form.value, origin=node.output, name=name, factor=factor, **node.attrs)
         return Form((Term(value, factor),), form.offset)
@@ -165,7 +171,7 @@ def _avg_pool(state: Lowering, node: Node) -> Form:
     elif not count_padding:
         sizes = window_sizes(state.value(node.inputs[0]).shape, **attrs).astype(np.float64)
     total = state.emit("sum_pool", value, origin=node.output, name=f"{node.output}.sum", factor=step, **attrs)
-    return single(total, step / sizes)
+    return single(total, step / constant(sizes))
 
 
 def _reduce_mean(state: Lowering, node: Node) -> Form:
@@ -182,51 +188,52 @@ def _reduce_sum(state: Lowering, node: Node) -> Form:
 
 def _argmax(state: Lowering, node: Node) -> Form:
     value, _ = state.align(node.inputs[0])
-    return single(state.emit("argmax", value, origin=node.output, name=node.output, **node.attrs), 1.0)
+    return single(state.emit("argmax", value, origin=node.output, name=node.output, **node.attrs), constant(1.0))
 
 
-def _on_grid_of(state: Lowering, name: str, step: float, origin: str) -> str:
-    """The value as integers of the given step: as they are where the step is theirs, else rounded to it."""
-    array = state.array(name)
-    if array is not None:
-        levels = state.grids[origin].range
-        return state.constant(name, round_to_grid(array, step, levels), origin, step)
+def _on_grid_of(state: Lowering, name: str, origin: str) -> str:
+    """The value as integers of the join's step: as they are where the step is theirs, else rounded to it."""
+    step = state.grid_step(origin)
+    if name in state.graph.constants:
+        return state.derive(name, _rounded(state, name, origin), origin, step)
     return state.rescaled(name, step, origin)
 
 
+def _rounded(state: Lowering, name: str, origin: str) -> Derived:
+    """A constant on the grid of `origin`."""
+    return Derived(name, {state.grids[origin].owner: -1}, state.grids[origin].range)
+
+
 def _joined(state: Lowering, node: Node) -> Form:
-    step = state.grids[node.output].step
-    values = [_on_grid_of(state, name, step, node.output) for name in node.inputs]
+    step = state.grid_step(node.output)
+    values = [_on_grid_of(state, name, node.output) for name in node.inputs]
     return single(state.emit(node.op, *values, origin=node.output, name=node.output, factor=step, **node.attrs), step)
 
 
 def _where(state: Lowering, node: Node) -> Form:
-    mask, step = state.array(node.inputs[0]), state.grids[node.output].step
+    mask, step = state.array(node.inputs[0]), state.grid_step(node.output)
     assert mask is not None, "unsupported() refuses a computed condition"
-    values = [_on_grid_of(state, name, step, node.output) for name in node.inputs[1:]]
+    values = [_on_grid_of(state, name, node.output) for name in node.inputs[1:]]
     condition = state.constant(node.inputs[0], (mask != 0).astype(np.int64), node.output)
     return single(state.emit("where", condition, *values, origin=node.output, name=node.output, factor=step), step)
 
 
 def _expand(state: Lowering, node: Node) -> Form:
-    step = state.grids[node.output].step
-    value = _on_grid_of(state, node.inputs[0], step, node.output)
+    step = state.grid_step(node.output)
+    value = _on_grid_of(state, node.inputs[0], node.output)
     like, _ = state.integer(node.inputs[1])
     return single(state.emit("expand", value, like, origin=node.output, name=node.output, factor=step), step)
 
 
 def _gather(state: Lowering, node: Node) -> Form:
     """Rows of a matrix on the grid of the result; the indices are integers already."""
-    data, grid = state.array(node.inputs[0]), state.grids[node.output]
-    assert data is not None, "unsupported() refuses computed rows"
-    constant = state.constant(node.inputs[0], round_to_grid(data, grid.step, grid.range), node.output, grid.step)
+    step = state.grid_step(node.output)
+    rows = state.derive(node.inputs[0], _rounded(state, node.inputs[0], node.output), node.output, step)
     indices = state.array(node.inputs[1])
     index = (
         state.forms[node.inputs[1]].value if indices is None else state.constant(node.inputs[1], indices, node.output)
     )
-    return single(
-        state.emit("gather", constant, index, origin=node.output, name=node.output, factor=grid.step), grid.step
-    )
+    return single(state.emit("gather", rows, index, origin=node.output, name=node.output, factor=step), step)
 
 
 RULES: dict[str, Rule] = {

@@ -1,57 +1,77 @@
-"""Integer weights and biases of one convolution or linear layer."""
+"""Weights on their grids: steps by an observer, integers by rounding, the bias corrected if the recipe asks for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 
 import numpy as np
 
-from arithmos.ir.graph import Node
-from arithmos.lower.lowering import Lowering
-from arithmos.quant.grid import round_half_up, symmetric
+from arithmos.ir.graph import Graph, Node
+from arithmos.lower.calibrate import Stats
+from arithmos.lower.choice import WeightGrid
+from arithmos.lower.recipe import Recipe
+from arithmos.quant.grid import symmetric
 from arithmos.quant.rtn import round_to_nearest, weight_steps
 
 
-@dataclass(frozen=True, slots=True)
-class IntegerWeights:
-    """weight ~ steps * w_q per output channel, bias ~ input_step * steps * b_q."""
-
-    weight: np.ndarray
-    bias: np.ndarray | None
-    steps: np.ndarray
-
-
-def integer_weights(state: Lowering, node: Node, input_step: float) -> IntegerWeights:
-    """Weights of conv or linear on their grids, bias in accumulator units, corrected if the recipe asks for it.
-
-    Bias correction: b -= E[(W_q - W) x] per output channel, with the channel means of the float input; padding is left
-    out of account. Source: Nagel et al., arXiv 1906.04721, section 4.2.
-    """
-    recipe = state.at(node.output, node.inputs[1])
-    weight = state.array(node.inputs[1])
-    bias = state.array(node.inputs[2]) if len(node.inputs) > 2 else None
-    assert weight is not None
-    levels = symmetric(recipe.weight_bits)
+def layer_weights(graph: Graph, stats: Stats, recipe: Recipe, node: Node, input_step: float) -> WeightGrid:
+    """Weights of a conv or linear rounded to nearest, the bias corrected if asked for; recipe: the layer's own."""
+    parameters = [graph.constants[name].astype(np.float64) for name in node.inputs[1:]]
+    weight, bias = parameters[0], parameters[1] if len(parameters) > 1 else None
+    levels, odd = symmetric(recipe.weight_bits), recipe.weight_bits == 1
+    per_channel = recipe.weight_scale == "channel"
     steps = weight_steps(
         weight,
         levels,
         recipe.weight_observer_used,
         recipe.scales,
-        per_channel=recipe.weight_scale == "channel",
+        per_channel=per_channel,
         bias=bias,
         input_step=input_step,
+        odd=odd,
     )
-    rounded = round_to_nearest(weight, steps, levels)
+    rounded = round_to_nearest(weight, steps, levels, odd=odd)
     if "bias" in recipe.corrections:
-        error = rounded * steps.reshape(-1, *[1] * (weight.ndim - 1)) - weight
-        bias = (np.zeros(weight.shape[0]) if bias is None else bias) - _mean_output(state, node, error)
-    integer_bias = None if bias is None else round_half_up(bias / (input_step * steps))
-    return IntegerWeights(rounded, integer_bias, steps)
+        bias = corrected_bias(stats, node, weight, bias, rounded * steps.reshape(-1, *[1] * (weight.ndim - 1)))
+    return WeightGrid(steps if per_channel else steps[:1], levels, rounded, bias, odd)
 
 
-def _mean_output(state: Lowering, node: Node, error: np.ndarray) -> np.ndarray:
+def corrected_bias(
+    stats: Stats, node: Node, weight: np.ndarray, bias: np.ndarray | None, on_grid: np.ndarray
+) -> np.ndarray:
+    """b - E[(W_q - W) x] per output channel, with the channel means of the float input; on_grid: W_q.
+
+    Padding is left out of account. Source: Nagel et al., arXiv 1906.04721, section 4.2.
+    """
+    before = np.zeros(len(weight)) if bias is None else bias
+    return np.asarray(before - _mean_output(stats, node, on_grid - weight))
+
+
+def factor_weights(array: np.ndarray, recipe: Recipe) -> WeightGrid:
+    """A constant operand of a product on one weight grid."""
+    levels, odd = symmetric(recipe.weight_bits), recipe.weight_bits == 1
+    rows = array.astype(np.float64).reshape(1, -1)
+    steps = weight_steps(rows, levels, recipe.weight_observer_used, recipe.scales, per_channel=False, odd=odd)
+    return WeightGrid(steps, levels, round_to_nearest(rows, steps, levels, odd=odd).reshape(array.shape), odd=odd)
+
+
+def weight_recipe(graph: Graph, recipe: Recipe, edges: set[str], name: str, *parameters: str) -> Recipe:
+    """The recipe of the weights that make the value; edges: first and last layers, with at least edge_bits unless an
+    override says their bits.
+
+    parameters: constants whose module path counts too: a batch norm's value is made by the convolution it was folded
+    into, which its weight still names.
+    """
+    names = [*(graph.values[n].source.module for n in (name, *parameters)), name]
+    local = recipe.at(*names)
+    if name in edges and "weight_bits" not in recipe.chosen(*names):
+        return dataclasses.replace(local, weight_bits=max(local.weight_bits, local.edge_bits))
+    return local
+
+
+def _mean_output(stats: Stats, node: Node, error: np.ndarray) -> np.ndarray:
     """E[error * x] per output channel from the mean of each input channel."""
-    seen = state.stats.observations[node.inputs[0]]
+    seen = stats.observations[node.inputs[0]]
     mean = seen.channel_mean if node.op == "conv" else seen.feature_mean
     per_channel = error.reshape(*error.shape[:2], -1).sum(axis=2)
     groups = node.attrs.get("groups", 1)

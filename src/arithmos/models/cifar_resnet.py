@@ -70,75 +70,21 @@ def _stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequ
 
 
 @register(
-    "resnet20",
+    {
+        "resnet8": (75_290, 12_239_488, {"blocks": 1}),
+        "resnet20": (269_722, 40_551_040, {"blocks": 3}),
+        "resnet32": (464_154, 68_862_592, {"blocks": 5}),
+        "resnet44": (658_586, 97_174_144, {"blocks": 7}),
+        "resnet56": (853_018, 125_485_696, {"blocks": 9}),
+        "resnet110": (1_727_962, 252_887_680, {"blocks": 18}),
+    },
     dataset="cifar10",
     input_shape=(3, 32, 32),
     classes=10,
-    parameters=269_722,
-    macs=40_551_040,
     normalisation="imagenet",
     source="arXiv:1512.03385",
+    targets=("engine", "onnx", "c"),
 )
-def resnet20(classes: int = 10) -> CifarResNet:
-    """3 blocks a stage: 6 * 3 + 2 = 20 layers."""
-    return CifarResNet(blocks=3, classes=classes)
-
-
-@register(
-    "resnet32",
-    dataset="cifar10",
-    input_shape=(3, 32, 32),
-    classes=10,
-    parameters=464_154,
-    macs=68_862_592,
-    normalisation="imagenet",
-    source="arXiv:1512.03385",
-)
-def resnet32(classes: int = 10) -> CifarResNet:
-    """5 blocks a stage: 6 * 5 + 2 = 32 layers."""
-    return CifarResNet(blocks=5, classes=classes)
-
-
-@register(
-    "resnet44",
-    dataset="cifar10",
-    input_shape=(3, 32, 32),
-    classes=10,
-    parameters=658_586,
-    macs=97_174_144,
-    normalisation="imagenet",
-    source="arXiv:1512.03385",
-)
-def resnet44(classes: int = 10) -> CifarResNet:
-    """7 blocks a stage: 6 * 7 + 2 = 44 layers."""
-    return CifarResNet(blocks=7, classes=classes)
-
-
-@register(
-    "resnet56",
-    dataset="cifar10",
-    input_shape=(3, 32, 32),
-    classes=10,
-    parameters=853_018,
-    macs=125_485_696,
-    normalisation="imagenet",
-    source="arXiv:1512.03385",
-)
-def resnet56(classes: int = 10) -> CifarResNet:
-    """9 blocks a stage: 6 * 9 + 2 = 56 layers."""
-    return CifarResNet(blocks=9, classes=classes)
-
-
-@register(
-    "resnet110",
-    dataset="cifar10",
-    input_shape=(3, 32, 32),
-    classes=10,
-    parameters=1_727_962,
-    macs=252_887_680,
-    normalisation="imagenet",
-    source="arXiv:1512.03385",
-)
-def resnet110(classes: int = 10) -> CifarResNet:
-    """18 blocks a stage: 6 * 18 + 2 = 110 layers."""
-    return CifarResNet(blocks=18, classes=classes)
+def cifar_resnet(blocks: int, classes: int) -> CifarResNet:
+    """6 * blocks + 2 layers: 3 blocks a stage are 20."""
+    return CifarResNet(blocks, classes)

@@ -1,10 +1,14 @@
-"""The ImageNet residual networks of He et al., with projection shortcuts; tensor names as in torchvision.
+"""The residual networks of He et al. with projection shortcuts, for ImageNet and CIFAR-10; torchvision's tensor names.
 
 Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", arXiv:1512.03385, table 1. As in the
 published torchvision weights, a bottleneck's stride is in its 3x3 convolution, not in the first 1x1 as in the paper.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import nn
@@ -59,12 +63,23 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """conv 7x7/2, max pool 3x3/2, four stages of 64, 128, 256 and 512 channels (times expansion), global mean, fc."""
+    """A stem, four stages of 64, 128, 256 and 512 channels (times expansion), global mean, fc.
 
-    def __init__(self, block: type[BasicBlock | Bottleneck], depths: tuple[int, ...], classes: int) -> None:
+    The large stem is conv 7x7/2 and max pool 3x3/2, for 224x224; the small one conv 3x3/1 and no pool, for 32x32.
+    """
+
+    def __init__(
+        self,
+        block: type[BasicBlock | Bottleneck],
+        depths: tuple[int, ...],
+        classes: int,
+        stem: Literal["large", "small"] = "large",
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        kernel, stride = (7, 2) if stem == "large" else (3, 1)
+        self.conv1 = nn.Conv2d(3, 64, kernel_size=kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
+        self.pooled = stem == "large"
         self.layer1 = _stage(block, 64, 64, depths[0], stride=1)
         self.layer2 = _stage(block, 64 * block.expansion, 128, depths[1], stride=2)
         self.layer3 = _stage(block, 128 * block.expansion, 256, depths[2], stride=2)
@@ -75,9 +90,10 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(batch, 3, h, w) of any size from 32x32 on -> logits (batch, classes)."""
+        """(batch, 3, h, w) of any size -> logits (batch, classes)."""
         x = functional.relu(self.bn1(self.conv1(images)))
-        x = functional.max_pool2d(x, kernel_size=3, stride=2, padding=1)
+        if self.pooled:
+            x = functional.max_pool2d(x, kernel_size=3, stride=2, padding=1)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         x = functional.adaptive_avg_pool2d(x, 1)
         logits: torch.Tensor = self.fc(torch.flatten(x, 1))
@@ -100,76 +116,48 @@ def _projection(channels_in: int, channels: int, stride: int) -> nn.Sequential |
     )
 
 
-@register(
-    "resnet18",
-    dataset="imagenet",
-    input_shape=(3, 224, 224),
-    classes=1000,
-    parameters=11_689_512,
-    macs=1_814_073_344,
-    normalisation="imagenet",
-    source="arXiv:1512.03385",
+LAYERS: Mapping[int, tuple[type[BasicBlock | Bottleneck], tuple[int, ...]]] = MappingProxyType(
+    {
+        18: (BasicBlock, (2, 2, 2, 2)),
+        34: (BasicBlock, (3, 4, 6, 3)),
+        50: (Bottleneck, (3, 4, 6, 3)),
+        101: (Bottleneck, (3, 4, 23, 3)),
+        152: (Bottleneck, (3, 8, 36, 3)),
+    }
 )
-def resnet18(classes: int = 1000) -> ResNet:
-    """8 basic blocks: 2 * 8 + 2 = 18 layers."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), classes)
+"""layers -> (block, blocks of each stage): 18 = 2 * 8 + 2, 50 = 3 * 16 + 2."""
 
 
 @register(
-    "resnet34",
+    {
+        "resnet18": (11_689_512, 1_814_073_344, {"layers": 18}),
+        "resnet34": (21_797_672, 3_663_761_408, {"layers": 34}),
+        "resnet50": (25_557_032, 4_089_184_256, {"layers": 50}),
+        "resnet101": (44_549_160, 7_801_405_440, {"layers": 101}),
+        "resnet152": (60_192_808, 11_513_626_624, {"layers": 152}),
+    },
     dataset="imagenet",
     input_shape=(3, 224, 224),
     classes=1000,
-    parameters=21_797_672,
-    macs=3_663_761_408,
     normalisation="imagenet",
     source="arXiv:1512.03385",
+    targets=("engine", "onnx", "c"),
 )
-def resnet34(classes: int = 1000) -> ResNet:
-    """16 basic blocks: 2 * 16 + 2 = 34 layers."""
-    return ResNet(BasicBlock, (3, 4, 6, 3), classes)
-
-
 @register(
-    "resnet50",
-    dataset="imagenet",
-    input_shape=(3, 224, 224),
-    classes=1000,
-    parameters=25_557_032,
-    macs=4_089_184_256,
-    normalisation="imagenet",
-    source="arXiv:1512.03385",
+    {
+        "cifar_resnet18": (11_173_962, 555_422_720, {"layers": 18, "stem": "small"}),
+        "cifar_resnet34": (21_282_122, 1_159_402_496, {"layers": 34, "stem": "small"}),
+        "cifar_resnet50": (23_520_842, 1_297_829_888, {"layers": 50, "stem": "small"}),
+        "cifar_resnet101": (42_512_970, 2_509_983_744, {"layers": 101, "stem": "small"}),
+        "cifar_resnet152": (58_156_618, 3_722_137_600, {"layers": 152, "stem": "small"}),
+    },
+    dataset="cifar10",
+    input_shape=(3, 32, 32),
+    classes=10,
+    normalisation="cifar10",
+    source="arXiv:1512.03385, 3x3 stem",
+    targets=("engine", "onnx", "c"),
 )
-def resnet50(classes: int = 1000) -> ResNet:
-    """16 bottleneck blocks: 3 * 16 + 2 = 50 layers."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), classes)
-
-
-@register(
-    "resnet101",
-    dataset="imagenet",
-    input_shape=(3, 224, 224),
-    classes=1000,
-    parameters=44_549_160,
-    macs=7_801_405_440,
-    normalisation="imagenet",
-    source="arXiv:1512.03385",
-)
-def resnet101(classes: int = 1000) -> ResNet:
-    """33 bottleneck blocks: 3 * 33 + 2 = 101 layers."""
-    return ResNet(Bottleneck, (3, 4, 23, 3), classes)
-
-
-@register(
-    "resnet152",
-    dataset="imagenet",
-    input_shape=(3, 224, 224),
-    classes=1000,
-    parameters=60_192_808,
-    macs=11_513_626_624,
-    normalisation="imagenet",
-    source="arXiv:1512.03385",
-)
-def resnet152(classes: int = 1000) -> ResNet:
-    """50 bottleneck blocks: 3 * 50 + 2 = 152 layers."""
-    return ResNet(Bottleneck, (3, 8, 36, 3), classes)
+def resnet(layers: int, classes: int, stem: Literal["large", "small"] = "large") -> ResNet:
+    """The network of so many layers; stem "small" is for pictures of about 32x32, see ResNet."""
+    return ResNet(*LAYERS[layers], classes=classes, stem=stem)

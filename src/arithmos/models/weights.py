@@ -1,4 +1,4 @@
-"""Weights from a file into a module: every tensor is checked, and every problem told, before one is changed."""
+"""Weights from a file or the hub into a module: every tensor is checked, every problem told, before one is changed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from safetensors import SafetensorError
 
 from arithmos.errors import UsageError
 from arithmos.extras import require
+from arithmos.models.hub import SCHEME, fetch
+from arithmos.models.likely import COUNTER, Likeness, agreement, likely, other_classes
+from arithmos.models.registry import full_name
+from arithmos.models.unreadable import reason
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_SHOWN = 12
+_SHOWN = 10
 _CONTAINERS = ("state_dict", "model_state_dict", "model")
 # torch.nn.DataParallel and torch.compile put these before every name.
 _WRAPPERS = ("module.", "_orig_mod.")
-# Batch norm's count of training batches: no arithmetic of inference reads it, and many files leave it out.
-_COUNTER = "num_batches_tracked"
+# Other spellings of the same architectures: the residual networks of kuangliu/pytorch-cifar.
+_SPELLINGS: tuple[Mapping[str, str], ...] = ({"shortcut": "downsample", "linear": "fc"},)
 # What torch.load was seen to raise on files with flipped or missing bytes.
 DAMAGE = (
     *(RuntimeError, EOFError, OSError, ValueError, LookupError, AssertionError, AttributeError, TypeError),
@@ -39,24 +43,52 @@ def load_weights(module: nn.Module, path: Path | str) -> nn.Module:
     """Copy the tensors of a weights file into `module`, which is returned; nothing is changed if anything is wrong.
 
     path: .safetensors, or .pt/.pth/.bin of torch.save, read without executing code in it: a state dict, or one inside
-    {"state_dict": ...}. Names before which every tensor has "module." lose it. Tensors are cast to the module's type.
-    Raises UsageError for a missing or damaged file, for a pickle that would run code, and with the list of every tensor
-    that is missing, unexpected, of another shape or kind, NaN or infinite; MissingTool without torch.
+    {"state_dict": ...}; or "hf:org/name@revision", see `hub.fetch`. Names before which every tensor has "module." lose
+    it. Tensors are cast to the module's type. What only training reads (the module's `training_only` prefixes) may be
+    missing. Raises UsageError for a missing or damaged file, for a pickle that would run code, and with every tensor
+    that is missing, unexpected, of another shape or kind, NaN or infinite, and the network of the zoo that the file is
+    likely for; MissingTool without torch.
     """
-    file = existing(path, "weights file")
+    file = located(path)
     expected = module.state_dict()
-    stored = _unwrapped(read_tensors(file), expected)
-    stored = {name: tensor for name, tensor in stored.items() if name in expected or not name.endswith(_COUNTER)}
-    if problems := list(_problems(expected, stored)):
-        more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-        raise UsageError(
-            f"the weights do not fit the model: {len(problems)} of its tensors are wrong",
-            where=str(file),
-            why="\n       ".join([*problems[:_SHOWN], *more]),
-            fix="choose the model these weights were trained for with --model, or correct the file",
-        )
+    stored = _respelled(_unwrapped(read_tensors(file), expected), expected)
+    optional: tuple[str, ...] = getattr(module, "training_only", ())
+    stored = {n: t for n, t in stored.items() if n in expected or not (n.endswith(COUNTER) or n.startswith(optional))}
+    needed = {n: t for n, t in expected.items() if n in stored or not n.startswith(optional)}
+    if problems := list(_problems(needed, stored)):
+        raise _misfits(problems, needed, stored, file)
     module.load_state_dict(stored, strict=False)
     return module
+
+
+def located(path: Path | str) -> Path:
+    """The file that `path` names, fetched if it is "hf:org/name@revision". Raises UsageError where there is none."""
+    return fetch(str(path)) if str(path).startswith(SCHEME) else existing(path, "weights file")
+
+
+def _misfits(
+    problems: list[str], expected: Mapping[str, Tensor], stored: Mapping[str, Tensor], file: Path
+) -> UsageError:
+    shapes = {name: tuple(tensor.shape) for name, tensor in stored.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    what = f"the weights do not fit the model: {len(problems)} of its tensors are wrong"
+    fix = "choose the model these weights were trained for with --model, or correct the file"
+    complete = all(name.endswith(COUNTER) for name in shapes.keys() ^ wanted.keys())
+    if complete and (classes := other_classes(shapes, wanted)) and all(": shape " in problem for problem in problems):
+        what = f"the weights are for {classes[0]} classes, the model has {classes[1]}"
+        fix = f"build the model for {classes[0]} classes: --classes {classes[0]}, or classes={classes[0]} in Python"
+    elif shapes != wanted and (found := likely(shapes)) and found.share > agreement(shapes, wanted):
+        fix = _advice(found)
+    return UsageError(what, where=str(file), why="\n       ".join([*problems[:_SHOWN], *more]), fix=fix)
+
+
+def _advice(found: Likeness) -> str:
+    name, classes = full_name(found.name), f" --classes {found.classes}" if found.classes else ""
+    if found.share == 1:
+        return f"these are the tensors of {found.name}: give --model {name}{classes}"
+    share = f"{found.share:.0%} of the tensors are those of {found.name}"
+    return f"{share}: give --model {name}{classes}, or correct the file"
 
 
 def existing(path: Path | str, noun: str) -> Path:
@@ -67,7 +99,7 @@ def existing(path: Path | str, noun: str) -> Path:
             f"the {noun} is a folder" if file.is_dir() else f"there is no such {noun}",
             where=str(file),
             why="a single file is read" if file.is_dir() else "no file has this path",
-            fix="check the path",
+            fix="name the file in it" if file.is_dir() else "check the path",
         )
     return file
 
@@ -123,11 +155,10 @@ READERS: Mapping[str, Callable[[Path], dict[str, Any]]] = MappingProxyType(
 
 
 def _damaged(file: Path, kind: str, problem: Exception) -> UsageError:
-    reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
     return UsageError(
         f"the file is not a {kind} file, or it is cut off",
         where=f"{file} ({file.stat().st_size:,} bytes)",
-        why=reason,
+        why=reason(file, problem),
         fix="fetch it again and compare its size with the original",
     )
 
@@ -161,6 +192,14 @@ def _unwrapped(tensors: dict[str, Tensor], expected: Mapping[str, Tensor]) -> di
     return tensors
 
 
+def _respelled(tensors: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    for spelling in _SPELLINGS:
+        renamed = {".".join(spelling.get(part, part) for part in name.split(".")): t for name, t in tensors.items()}
+        if renamed.keys() == expected.keys():
+            return renamed
+    return tensors
+
+
 def _problems(expected: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> Iterator[str]:
     """One line for every tensor that does not fit, in the order of the module, unexpected ones last."""
     # Tied weights are stored once: a name whose memory is another one's is not missing.
@@ -168,7 +207,7 @@ def _problems(expected: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> I
     for name, target in expected.items():
         if name in stored:
             yield from _misfit(name, target, stored[name])
-        elif not name.endswith(_COUNTER) and target.data_ptr() not in present:
+        elif not name.endswith(COUNTER) and target.data_ptr() not in present:
             yield f"{name}: missing, should be {_shape(target)}"
     for name, tensor in stored.items():
         if name not in expected:

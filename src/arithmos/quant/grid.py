@@ -17,16 +17,18 @@ ScaleKind = Literal["dyadic", "power_of_two"]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The numbers step * k, k in range."""
+    """The numbers step * k, k in range. owner: the value whose step it is; grids of one owner share a step."""
 
     step: float
     range: Interval
+    owner: str = ""
 
 
 def symmetric(bits: int, *, nonnegative: bool = False) -> Interval:
     """[-(2**(bits-1) - 1), 2**(bits-1) - 1], or [0, 2**bits - 1] for values that cannot be negative.
 
-    The lowest two's complement number is left out, so that negation never leaves the range.
+    The lowest two's complement number is left out, so that negation never leaves the range. One bit: [0, 1]; of both
+    signs [-1, 1], which takes two.
     """
     return unsigned(bits) if nonnegative else Interval(-max((1 << (bits - 1)) - 1, 1), max((1 << (bits - 1)) - 1, 1))
 
@@ -37,6 +39,15 @@ def admissible_step(step: float, kind: ScaleKind) -> float:
         mantissa, exponent = math.frexp(step)  # in [1/2, 1): a logarithm would round steps just above a power down
         return math.ldexp(1.0, exponent - (mantissa == 0.5))
     return round_scale(step)
+
+
+def nearest_levels(x: np.ndarray, levels: Interval, *, odd: bool = False) -> np.ndarray:
+    """clip(floor(x + 1/2), levels) as int64, or the nearest odd integer clip(2 * floor(x / 2) + 1, levels).
+
+    Ties go towards +inf. Odd numbers of [-1, 1] are binary weights: the sign of x, + for 0.
+    """
+    nearest = 2 * np.floor(x / 2) + 1 if odd else np.floor(x + 0.5)
+    return np.asarray(np.clip(nearest, levels.lo, levels.hi), dtype=np.int64)
 
 
 def round_half_up(x: np.ndarray) -> np.ndarray:

@@ -96,6 +96,8 @@ class Observer:
 def _without_sentinels(x: np.ndarray) -> np.ndarray:
     """x with 0 for what stands for infinity: finite magnitudes from SENTINEL on, beside smaller ones not 0."""
     magnitude = np.abs(x)
+    if float(magnitude.max(initial=0)) < SENTINEL:  # NaN is not: it takes the long way
+        return x
     sentinel = magnitude >= np.float64(SENTINEL)
     rest = magnitude[~sentinel].max(initial=0)
     if not sentinel.any() or rest == 0 or magnitude[sentinel].min() < 1e4 * np.float64(rest):
@@ -124,12 +126,24 @@ def threshold(seen: Observation, observer: str, levels: Interval, kind: ScaleKin
     return min(top, float(reached + 1) * seen.width)
 
 
-def weight_thresholds(rows: np.ndarray, observer: str, levels: Interval, kind: ScaleKind) -> np.ndarray:
-    """One threshold a row (output channel) of |w|, by the same observers on the weights; 0 for a zero row."""
-    magnitude = np.abs(rows.astype(np.float64))
+def weight_thresholds(
+    rows: np.ndarray, observer: str, levels: Interval, kind: ScaleKind, *, odd: bool = False
+) -> np.ndarray:
+    """One threshold a row (output channel) of |w|, by the same observers on the weights; 0 for a zero row.
+
+    odd: binary weights +-1, whose least squared error is at the mean of |w| (Rastegari et al., arXiv 1603.05279,
+    equation 6), or at the power of two that is closer to it.
+    """
+    if observer == "minmax":  # without a copy: layers of 100 million weights exist
+        return np.asarray(np.abs(np.maximum(rows.max(axis=1), -rows.min(axis=1)), dtype=np.float64))
+    magnitude = np.abs(rows, dtype=np.float64)
     top = magnitude.max(axis=1)
-    if observer == "minmax":
-        return np.asarray(top)
+    if observer == "mse" and odd:
+        mean = magnitude.mean(axis=1)
+        if kind == "power_of_two":
+            above = np.array([admissible_step(float(m), kind) if m > 0 else 0.0 for m in mean])
+            return np.where(above - mean <= mean - above / 2, above, above / 2)
+        return np.asarray(mean)
     if observer == "mse":
         ones = np.ones(rows.shape[1])
         return np.asarray(

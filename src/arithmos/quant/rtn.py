@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from arithmos.ir.interval import Interval
-from arithmos.quant.grid import ScaleKind, admissible_step, round_half_up
+from arithmos.quant.grid import ScaleKind, admissible_step, nearest_levels
 from arithmos.quant.observe import weight_thresholds
 
 BIAS_BITS = 23
@@ -13,6 +13,9 @@ BIAS_BITS = 23
 
 MOST_BIAS_BITS = 29
 """|bias| never reaches 2**29, so that it fits 32-bit accumulators."""
+
+ROWS = 64
+"""Rows rounded at a time: the memory is that of their float64 numbers, not of the layer's."""
 
 
 def weight_steps(
@@ -24,16 +27,18 @@ def weight_steps(
     per_channel: bool,
     bias: np.ndarray | None = None,
     input_step: float = 1.0,
+    odd: bool = False,
 ) -> np.ndarray:
     """Step of each row: threshold / last level, one for all rows unless per_channel. Shape (rows,).
 
-    A row of zeros gets the largest step of the others (1 where all are zero). A step grows, at most to the largest one,
-    until the row's bias in units of input_step * step is below 2**23; and further only where it would reach 2**29.
+    A row of zeros gets the largest step of the others (1 where all are zero), or 2**-24 of it where 0 is no level. A
+    step grows, at most to the largest one, until the row's bias in units of input_step * step is below 2**23; and
+    further only where it would reach 2**29.
     """
     flat = rows.reshape(rows.shape[0], -1)
-    thresholds = weight_thresholds(flat if per_channel else flat.reshape(1, -1), observer, levels, kind)
+    thresholds = weight_thresholds(flat if per_channel else flat.reshape(1, -1), observer, levels, kind, odd=odd)
     steps = np.broadcast_to(thresholds / levels.hi, (rows.shape[0],)).copy()
-    steps[steps == 0] = steps.max() or 1.0
+    steps[steps == 0] = (steps.max() or 1.0) * (2.0**-24 if odd else 1.0)
     if bias is not None:
         most = (1 - 2.0**-20) * 2.0 ** np.array([BIAS_BITS, MOST_BIAS_BITS])  # the step itself is rounded to 24 bits
         wanted, needed = np.abs(bias) / input_step / most[:, None]
@@ -42,7 +47,10 @@ def weight_steps(
     return np.asarray([admissible_step(float(s), kind) for s in steps])
 
 
-def round_to_nearest(rows: np.ndarray, steps: np.ndarray, levels: Interval) -> np.ndarray:
-    """clip(floor(w / step + 1/2), levels), row by row, as int64 of the shape of the rows."""
-    step = steps.reshape(-1, *[1] * (rows.ndim - 1))
-    return np.asarray(np.clip(round_half_up(rows.astype(np.float64) / step), levels.lo, levels.hi))
+def round_to_nearest(rows: np.ndarray, steps: np.ndarray, levels: Interval, *, odd: bool = False) -> np.ndarray:
+    """The level (odd: the odd one) nearest to w / step, row by row, as int64 of the shape of the rows."""
+    step = np.broadcast_to(steps.reshape(-1, *[1] * (rows.ndim - 1)), (len(rows), *[1] * (rows.ndim - 1)))
+    found = np.empty(rows.shape, dtype=np.int64)
+    for at in (slice(n, n + ROWS) for n in range(0, len(rows), ROWS)):
+        found[at] = nearest_levels(rows[at].astype(np.float64) / step[at], levels, odd=odd)
+    return found

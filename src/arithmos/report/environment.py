@@ -44,6 +44,8 @@ PACKAGES: dict[str, str] = {
     "scikit-learn": "data",
     "jinja2": "report",
     "matplotlib": "report",
+    "lightning-fabric": "train",
+    "tensorboardX": "train",
 }
 """package -> the extra that installs it, "" for the base."""
 
@@ -103,6 +105,7 @@ GIVES = {
     "onnx": "target onnx",
     "data": "data sets and pictures as inputs",
     "report": "HTML page and plots",
+    "train": "training on several devices, TensorBoard files",
 }
 
 

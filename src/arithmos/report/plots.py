@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -39,6 +40,13 @@ THEMES = {
 def png(figure: Figure, theme: str = "light") -> bytes:
     """The figure as PNG bytes. Raises MissingTool where matplotlib is not installed."""
     colors = THEMES[theme]
+    with canvas(colors) as figure_class:
+        return as_png(DRAWN[figure.name](figure_class, figure, colors))
+
+
+@contextmanager
+def canvas(colors: Theme) -> Iterator[Any]:
+    """matplotlib's Figure, in our style as long as the block runs."""
     matplotlib = require("matplotlib", "report")
     drawing = require("matplotlib.figure", "report")
     style = {
@@ -57,9 +65,13 @@ def png(figure: Figure, theme: str = "light") -> bytes:
         "axes.spines.left": False,
     }
     with matplotlib.rc_context(style):
-        picture = DRAWN[figure.name](drawing.Figure, figure, colors)
-        buffer = io.BytesIO()
-        picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        yield drawing.Figure
+
+
+def as_png(picture: Any) -> bytes:
+    """The bytes of a drawn figure, the same on every run."""
+    buffer = io.BytesIO()
+    picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
 
 

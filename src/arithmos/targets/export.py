@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from arithmos.atomic import output_dir
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, require_graph
 from arithmos.targets.target import find, write
 
 
@@ -16,6 +16,7 @@ def export(graph: Graph, target: str, path: str | Path, *, force: bool = False, 
     Raises UsageError for an unknown target, one without files, or an existing directory (unless force);
     UnsupportedNetwork listing every node the target lacks.
     """
+    require_graph(graph)
     found = find(target)
     with output_dir(Path(path), force=force) as folder:
         write(graph, found, folder, **options)

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, overload
 
 import numpy as np
 
 from arithmos.errors import UsageError
-from arithmos.ir.border import admit, as_array
-from arithmos.ir.graph import Graph
+from arithmos.ir.border import admit, named_inputs
+from arithmos.ir.graph import Graph, require_graph
 from arithmos.ir.interpret import evaluate
 from arithmos.targets.target import Runner, find, preflight
 
 
 @overload
 def run(
-    graph: Graph, inputs: Any, *, target: str = ..., every: Literal[True], dtype: type = ...
+    graph: Graph, inputs: Any, *, target: str = ..., every: Literal[True], dtype: type | str = ...
 ) -> dict[str, np.ndarray]: ...
 @overload
-def run(graph: Graph, inputs: Any, *, target: str = ..., every: Literal[False] = ..., dtype: type = ...) -> Any: ...
 def run(
-    graph: Graph, inputs: Any, *, target: str = "interpreter", every: bool = False, dtype: type = np.float32
+    graph: Graph, inputs: Any, *, target: str = ..., every: Literal[False] = ..., dtype: type | str = ...
+) -> Any: ...
+def run(
+    graph: Graph, inputs: Any, *, target: str = "interpreter", every: bool = False, dtype: type | str = np.float32
 ) -> Any:
     """The network's output for a batch: integers for an integer graph, `dtype` for a float graph.
 
-    inputs: one array or tensor (batch first) for a network of one input, else {name: array}. Float images given to an
-    integer graph are rounded to the input's grid; integer arrays are range-checked and used as they are. Returns the
-    output array, {name: array} where there are several outputs, or every value by name with `every=True`. Targets
-    return the same integers as the interpreter, in the type that suits them.
+    inputs: an array or tensor (batch first), a tuple of them in the network's order, or {name: array}. Float images
+    given to an integer graph are rounded to the input's grid; integer arrays are range-checked and used as they are.
+    Returns the output array, {name: array} where there are several outputs, or every value by name with `every=True`.
+    Targets return the same integers as the interpreter, in the type that suits them.
     Raises UsageError for inputs that do not fit, UnsupportedNetwork listing every node the target lacks, MissingTool.
     """
+    require_graph(graph)
     arrays = admit(graph, named_inputs(graph, inputs))
     if graph.op_set == "float":
         if target != "interpreter":
@@ -40,9 +42,10 @@ def run(
                 why="targets execute exact integers",
                 fix="call ar.quantize first, or leave the target out",
             )
-        results = evaluate(graph, arrays, every=every, dtype=dtype)
+        with np.errstate(all="ignore"):  # what overflows is infinite, as in torch
+            results = evaluate(graph, arrays, every=every, dtype=_float_type(dtype))
     else:
-        results = prepared(graph, target, every)(arrays)
+        results = prepared(graph, find(target).name, every)(arrays)
     if every:
         return results
     return results[graph.outputs[0]] if len(graph.outputs) == 1 else {name: results[name] for name in graph.outputs}
@@ -56,14 +59,16 @@ def prepared(graph: Graph, target: str, every: bool) -> Runner:
     return found.prepare(graph, every)
 
 
-def named_inputs(graph: Graph, inputs: Any) -> dict[str, np.ndarray]:
-    """{name: array} of what the caller gave: one array for a network of one input, else a mapping."""
-    if isinstance(inputs, Mapping):
-        return {name: as_array(array) for name, array in inputs.items()}
-    if len(graph.inputs) != 1:
+def _float_type(dtype: type | str) -> type:
+    """float32 or float64, by itself or by name."""
+    try:
+        found = np.dtype(dtype).type
+    except TypeError:
+        found = None
+    if found not in (np.float32, np.float64):
         raise UsageError(
-            f"the network has {len(graph.inputs)} inputs, one array was given",
-            why=f"they are {', '.join(graph.inputs)}",
-            fix="give a dictionary {name: array}",
+            f"a float graph cannot be run in '{dtype}'",
+            why="it is evaluated in float32 or float64",
+            fix="give dtype=np.float32 or dtype=np.float64",
         )
-    return {graph.inputs[0]: as_array(inputs)}
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -48,6 +49,7 @@ BUILT_IN = {
     "engine": "arithmos.targets.engine:TARGET",
     "onnx": "arithmos.targets.onnx:TARGET",
     "c": "arithmos.targets.c:TARGET",
+    "zk": "arithmos.targets.zk:TARGET",
 }
 
 
@@ -57,22 +59,37 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Target:
-    """The target of this name. Raises UsageError with the closest name for an unknown one."""
-    if name in BUILT_IN:
-        module, attribute = BUILT_IN[name].split(":")
-        target: Any = getattr(importlib.import_module(module), attribute)
+    """The target of this name; "engine@cuda" is target engine on that device.
+
+    Raises UsageError with the closest name for an unknown one, and for a device that cannot be had.
+    """
+    base, at, device = str(name).partition("@")
+    if base in BUILT_IN:
+        path, attribute = BUILT_IN[base].split(":")
+        module = importlib.import_module(path)
+        target: Any = getattr(module, attribute)
     else:
-        foreign = [e for e in entry_points(group="arithmos.targets") if e.name == name]
+        foreign = [e for e in entry_points(group="arithmos.targets") if e.name == base]
         if not foreign:
-            close = difflib.get_close_matches(name, names(), n=1)
+            close = difflib.get_close_matches(base, names(), n=1)
             raise UsageError(
                 f"there is no target '{name}'",
                 why=f"the targets are {', '.join(names())}",
                 fix=f"did you mean '{close[0]}'?" if close else "choose one of them",
             )
-        target = foreign[0].load()
+        module, target = None, foreign[0].load()
     assert isinstance(target, Target)
-    return target
+    return _on_device(target, getattr(module, "on_device", None), device) if at else target
+
+
+def _on_device(target: Target, choose: Callable[[str], Target] | None, device: str) -> Target:
+    if choose is None:
+        raise UsageError(
+            f"target '{target.name}' has no devices",
+            why="it runs on the processor; target engine runs on others too",
+            fix=f"leave the device out, or name engine@{device}",
+        )
+    return choose(device)
 
 
 def preflight(graph: Graph, target: Target) -> None:
@@ -96,7 +113,7 @@ def preflight(graph: Graph, target: Target) -> None:
 
 
 def write(graph: Graph, target: Target, folder: Path, **options: Any) -> None:
-    """Write the target's files into an existing folder. Raises UsageError for a target without files."""
+    """Write the target's files into an existing folder. Raises UsageError for a target without files or this option."""
     if target.export is None:
         raise UsageError(
             f"target '{target.name}' has no files to export",
@@ -104,4 +121,17 @@ def write(graph: Graph, target: Target, folder: Path, **options: Any) -> None:
             fix="export to one of: " + ", ".join(n for n in names() if find(n).export is not None),
         )
     preflight(graph, target)
+    known = options_of(target)
+    if unknown := [name for name in options if name not in known]:
+        raise UsageError(
+            f"target '{target.name}' has no option {', '.join(unknown)}",
+            why=f"its options are {', '.join(known) or 'none'}",
+            fix="leave it out, or choose one of them",
+        )
     target.export(graph, folder, **options)
+
+
+def options_of(target: Target) -> list[str]:
+    """The names of the options that its export takes."""
+    parameters = inspect.signature(target.export).parameters.values() if target.export else ()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

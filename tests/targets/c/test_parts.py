@@ -1,4 +1,4 @@
-"""The parts of the generator, each against its definition: arena, layouts, numerals, identifiers, samples, clipping."""
+"""The parts of the generator, each against its definition: layouts, numerals, identifiers, samples, clipping."""
 
 from __future__ import annotations
 
@@ -11,40 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arithmos.ir.interval import Interval
-from arithmos.targets.c.arena import ALIGNMENT, Life, offsets
 from arithmos.targets.c.ctype import INT32, Term, clipped, literal, stored_dtype, work_type
 from arithmos.targets.c.identifier import KEYWORDS, comment, identifiers
 from arithmos.targets.c.layout import Layout, Loop, index, merged_axes, packed, storage_order
 from arithmos.targets.c.numerals import numerals
 from arithmos.targets.c.sample import Batch, join, split
-
-lives = st.lists(
-    st.builds(
-        lambda size, first, span: Life(size, first, first + span),
-        st.integers(1, 99),
-        st.integers(0, 9),
-        st.integers(0, 4),
-    ),
-    max_size=12,
-)
-
-
-@given(lives)
-def test_pieces_that_live_together_never_overlap(pieces: list[Life]) -> None:
-    starts, total = offsets(pieces)
-    for (a, start_a), (b, start_b) in itertools.combinations(zip(pieces, starts, strict=True), 2):
-        if a.first <= b.last and b.first <= a.last:
-            assert start_a + a.nbytes <= start_b or start_b + b.nbytes <= start_a
-    assert all(
-        start % ALIGNMENT == 0 and start + piece.nbytes <= total for piece, start in zip(pieces, starts, strict=True)
-    )
-    assert total % ALIGNMENT == 0
-
-
-def test_a_chain_of_layers_needs_its_two_largest_neighbours() -> None:
-    sizes = [64, 512, 256, 128, 8]
-    chain = [Life(size, i, i + 1) for i, size in enumerate(sizes)]
-    assert offsets(chain)[1] == 512 + 256
 
 
 @given(st.data())

@@ -18,14 +18,16 @@ from arithmos.ir.graph import BATCH, Graph
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import Interval, signed, unsigned
 from arithmos.ir.ops import INT
+from arithmos.targets import engine
 from arithmos.targets.engine import backend as backends
 from arithmos.targets.engine import prepare, proof, stream
 from arithmos.targets.engine.backend import BACKENDS, Backend
-from arithmos.targets.engine.host import numpy_product
+from arithmos.targets.engine.host import Product, numpy_product
 from arithmos.targets.engine.library import PATHS, kernels
 from arithmos.targets.engine.planner import Host, Kernels, plan
 from arithmos.targets.engine.runner import Execution
 from arithmos.targets.engine.torch_product import torch_product
+from arithmos.targets.target import find
 from engine_backends import DIFFERENT, TESTED, assert_same, needs_torch
 from factories import INTEGER, conv, int8_weight
 from samples import INT_EXAMPLES, all_inputs, example_graph
@@ -322,3 +324,31 @@ def test_without_a_compiler_the_next_backend_is_taken(without_memory: None, monk
     assert proof.proven("auto").name == "numpy"
     graph = INTEGER["residual_cnn"]()
     assert_same(graph, random_inputs(graph, 2), "auto")
+
+
+@pytest.mark.parametrize(("named", "device"), [("engine@cuda:1", "cuda:1"), ("engine@auto", "cuda")])
+@needs_torch
+def test_a_device_behind_the_name_is_where_the_engine_computes(
+    named: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def on_the_processor(device: str, *, direct: bool) -> Product:
+        asked.append(device)
+        return torch_product("cpu", direct=direct)
+
+    monkeypatch.setattr(engine, "find_device", lambda name: "cuda" if name == "auto" else name)
+    monkeypatch.setattr(backends, "torch_product", on_the_processor)
+    graph = INTEGER["residual_cnn"]()
+    inputs = random_inputs(graph, 2)
+    try:
+        target = find(named)
+        assert target.name == f"engine@{device}" and device in target.summary
+        values = target.prepare(graph, True)(inputs)
+        expected = evaluate(graph, inputs, every=True)
+        assert asked == [device] and all(np.array_equal(values[name], expected[name]) for name in expected)
+        assert target.stream is not None and dict(target.stream(graph, inputs)).keys() == expected.keys()
+    finally:
+        backends.backend.cache_clear()
+        proof.proven.cache_clear()
+    assert find("engine@cpu").name == "engine"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,3 +78,27 @@ def test_normalise_keeps_float32() -> None:
     found = normalise(images, Preparation(mean=(1.0, 0.0, -1.0), std=(1.0, 2.0, 4.0)))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[1, :, 0, 0], [0.0, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        ({"mean": (0.5, 0.5)}, "mean has 2 numbers, pictures 3 channels"),
+        ({"std": (0.0,)}, "std is 0.0, and pixels are divided by it"),
+        ({"std": (0.25, 1e-300, 0.25)}, "std is 0.25, 1e-300, 0.25, and pixels are divided by it"),
+        (
+            {"mean": (math.nan,), "std": (math.inf,)},
+            "mean is nan, which is not finite\n       std is inf, which is not f",
+        ),
+        ({"mean": "0.5"}, "mean is '0.5'"),
+        ({"channels": 4}, "channels 4 (1 or 3), short side 0, crop 0"),
+        (
+            {"crop": -1, "interpolation": "none"},
+            "channels 3 (1 or 3), short side 0, crop -1\n       there is no interpolat",
+        ),
+    ],
+)
+def test_numbers_that_no_picture_is_prepared_with(numbers: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Preparation(**numbers)
+    assert str(caught.value).startswith(f"pictures cannot be prepared so\n  why  {why}")

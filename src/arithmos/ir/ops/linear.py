@@ -11,6 +11,7 @@ from arithmos.ir.ops.op import Example, Fact, Op, Operand, broadcast, expect
 from arithmos.ir.ops.window import Pairs, window_count
 
 WEIGHT = Interval(-127, 127)
+ROWS = 64
 
 
 def _conv_infer(
@@ -61,19 +62,23 @@ def _weighted_bound(x: Interval, rows: np.ndarray, bias: np.ndarray | None) -> I
     The range of x is widened to hold 0 (padding is 0): every partial sum that starts from the bias stays inside too.
     """
     x = x | ZERO
-    flat = rows.reshape(rows.shape[0], -1).astype(np.int64)
-    plus = _row_sums(np.maximum(flat, 0))
-    minus = _row_sums(np.minimum(flat, 0))
+    flat = rows.reshape(rows.shape[0], -1)
+    plus, minus = _row_sums(flat, np.maximum), _row_sums(flat, np.minimum)
     offsets = [0] * len(plus) if bias is None else bias.tolist()
     lows = [b + p * x.lo + m * x.hi for p, m, b in zip(plus, minus, offsets, strict=True)]
     highs = [b + p * x.hi + m * x.lo for p, m, b in zip(plus, minus, offsets, strict=True)]
     return span(lows) | span(highs)
 
 
-def _row_sums(rows: np.ndarray) -> list[int]:
-    """Exact at any size: the halves of 32 bits are summed apart, each below 2**63 for rows of under 2**31 numbers."""
-    high, low = (rows >> 32).sum(axis=1).tolist(), (rows & 0xFFFFFFFF).sum(axis=1).tolist()
-    return [(upper << 32) + lower for upper, lower in zip(high, low, strict=True)]
+def _row_sums(rows: np.ndarray, side: np.ufunc) -> list[int]:
+    """Sums of max(w, 0) or min(w, 0), exact at any size: the halves of 32 bits are summed apart, each below 2**63 for
+    rows of under 2**31 numbers. Some rows at a time: layers of 100 million weights exist."""
+    sums: list[int] = []
+    for start in range(0, len(rows), ROWS):
+        part = side(rows[start : start + ROWS].astype(np.int64), 0)
+        high, low = (part >> 32).sum(axis=1).tolist(), (part & 0xFFFFFFFF).sum(axis=1).tolist()
+        sums += [(upper << 32) + lower for upper, lower in zip(high, low, strict=True)]
+    return sums
 
 
 def _constant(fact: Fact, what: str) -> np.ndarray:

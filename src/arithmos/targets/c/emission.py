@@ -13,13 +13,12 @@ import numpy as np
 
 from arithmos.ir.graph import Graph, Node
 from arithmos.ir.interval import Interval
-from arithmos.targets.c.arena import ALIGNMENT
 from arithmos.targets.c.ctype import Term, ctype_of, literal, narrowed, stored_dtype
 from arithmos.targets.c.identifier import comment
 from arithmos.targets.c.layout import Layout, Loop, aligned, index, merged_axes, storage_order
 from arithmos.targets.c.sample import sample_shape
 from arithmos.targets.c.step import Step
-from arithmos.targets.c.storage import Memory
+from arithmos.targets.c.storage import ALIGNMENT, Memory
 
 LOCALS = frozenset(
     re.findall(

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from arithmos.ir.border import admit, batch_size
+from arithmos.atomic import expect
+from arithmos.errors import UsageError
+from arithmos.ir.border import admit, batch_size, named_inputs
 from arithmos.ir.codec import digest, random_inputs
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
@@ -80,7 +82,7 @@ def export(
     *,
     name: str = "network",
     trace: bool = False,
-    golden: Mapping[str, np.ndarray] | None = None,
+    golden: Any = None,
 ) -> None:
     """Write NAME.h, NAME.c, main.c, golden.h, Makefile and README.txt into an existing folder.
 
@@ -88,8 +90,14 @@ def export(
     outputs are embedded for --self-test; one seeded random sample by default. Raises UsageError for a bad name, golden
     inputs that do not fit, or an option there is not.
     """
+    if not isinstance(trace, bool):
+        raise UsageError(
+            f"trace={trace} is neither true nor false",
+            why="it decides whether every value is stored and reported",
+            fix="give trace=true or trace=false",
+        )
     made = compiled(graph, checked_name(name), trace=trace)
-    inputs = admit(graph, random_inputs(graph, 1) if golden is None else golden)
+    inputs = admit(graph, random_inputs(graph, 1) if golden is None else named_inputs(graph, golden))
     mark = digest(graph)
     with (folder / f"{name}.h").open("wb") as file:
         file.writelines(header(made, mark))
@@ -97,6 +105,7 @@ def export(
     (folder / "main.c").write_text(_main(made))
     with (folder / "golden.h").open("wb") as file:
         file.writelines(_golden(made, inputs))
+    expect(folder, [name])  # what `make` builds
     (folder / "Makefile").write_text(_MAKEFILE.format(name=name, flags=FLAGS))
     (folder / "README.txt").write_text(_README.format(name=name, digest=mark, trace=_TRACE_README if trace else ""))
 

@@ -58,7 +58,8 @@ def identifier(name: str) -> str:
 
 def checked_name(name: str) -> str:
     """The prefix of everything the C program defines, if it can be one. Raises UsageError."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or len(name) > NAME_LONGEST or name in KEYWORDS | {"golden"}:
+    fits = isinstance(name, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) and len(name) <= NAME_LONGEST
+    if not fits or name in KEYWORDS | {"golden"}:
         raise UsageError(
             f"'{name}' cannot name a C network",
             why="it becomes the prefix of C identifiers and the name of files",

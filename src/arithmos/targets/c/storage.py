@@ -10,11 +10,14 @@ import numpy as np
 
 from arithmos.ir.graph import Graph
 from arithmos.ir.interval import Interval
-from arithmos.targets.c.arena import Life, offsets
+from arithmos.targets.arena import Life, offsets
 from arithmos.targets.c.ctype import stored_dtype
 from arithmos.targets.c.layout import Layout, channels_last, packed
 from arithmos.targets.c.sample import sample_shape
 from arithmos.targets.c.step import Step
+
+ALIGNMENT = 8
+"""Bytes: an int64_t may stand at any start of the arena."""
 
 Kind = Literal["input", "constant", "output", "arena"]
 
@@ -70,7 +73,7 @@ def plan(graph: Graph, steps: Sequence[Step], scalar: Collection[str]) -> Memory
             stored = replace(stored, layout=channels_last(stored.layout.shape))
         storages[root.output] = stored
     lives = _lives(steps, storages)
-    found, total = offsets(list(lives.values()))
+    found, total = offsets(list(lives.values()), ALIGNMENT)
     starts = dict(zip(lives, found, strict=True))
     storages = {name: replace(s, start=starts[s.owner]) if s.owner in starts else s for name, s in storages.items()}
     return Memory(storages, frozenset(renamed), total)

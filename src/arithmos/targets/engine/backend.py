@@ -41,6 +41,8 @@ AUTOMATIC = ("native", "torch", "numpy")
 @cache
 def backend(name: str) -> Backend:
     """The backend of this name. Raises UsageError for an unknown one, MissingTool for one that is not there."""
+    if name.startswith("cuda:"):
+        return Backend(name, None, torch_product(name, direct=False))
     if name not in BACKENDS:
         raise UsageError(
             f"the engine has no backend '{name}'", why=f"it has auto, {', '.join(BACKENDS)}", fix="choose one of them"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from arithmos.targets.arena import Life, offsets
 from arithmos.targets.engine import library as c
 from arithmos.targets.engine.pack import pack_conv, pack_finish
 from arithmos.targets.engine.step import Conv, Copy, Join, Load, Pool, Requantize, Step, Store, Table, Tensor
@@ -15,6 +16,8 @@ from arithmos.targets.engine.step import Conv, Copy, Join, Load, Pool, Requantiz
 ARENA_BYTES = 512 << 10
 """What the tensors of a block may take: half of a second-level cache of 1 MiB, where steps hand results over."""
 MAX_BLOCK = 8
+ALIGNMENT = 64
+"""Bytes of a line of the cache, and of the widest vector."""
 
 Margin = tuple[int, int, int, int]
 
@@ -28,13 +31,13 @@ class Program:
         margins = margins_of(steps)
         tensors = list(margins)
         one = [_image_bytes(tensor, margins[tensor]) for tensor in tensors]
-        lives = _lives(steps, tensors)
-        self.block = block or max(1, min(MAX_BLOCK, ARENA_BYTES // max(1, _arrange(one, lives)[1])))
-        offsets, size = _arrange([image * self.block for image in one], lives)
+        touched = _touched(steps, tensors)
+        self.block = block or max(1, min(MAX_BLOCK, ARENA_BYTES // max(1, _arrange(one, touched, 1)[1])))
+        starts, size = _arrange(one, touched, self.block)
         guard = _reach(steps)
         self.arena_bytes = _rounded(guard + size + guard, 4096)
         self._index = {tensor: i for i, tensor in enumerate(tensors)}
-        buffers = (_buffer(t, margins[t], guard + offset) for t, offset in zip(tensors, offsets, strict=True))
+        buffers = (_buffer(t, margins[t], guard + offset) for t, offset in zip(tensors, starts, strict=True))
         self._buffers = (c.Buffer * len(tensors))(*buffers)
         packed = [self._pack(step) for step in with_margins(steps, margins)]
         self._steps = (c.Step * len(packed))(*packed)
@@ -243,7 +246,7 @@ def writes(step: Step) -> list[Tensor]:
     return [step.tensor] if isinstance(step, Load) else [] if isinstance(step, Store) else [step.output]
 
 
-def _lives(steps: Sequence[Step], tensors: Sequence[Tensor]) -> list[tuple[int, int]]:
+def _touched(steps: Sequence[Step], tensors: Sequence[Tensor]) -> list[tuple[int, int]]:
     """(first step, last step) that touches each tensor."""
     touched: dict[Tensor, list[int]] = {tensor: [] for tensor in tensors}
     for i, step in enumerate(steps):
@@ -252,16 +255,6 @@ def _lives(steps: Sequence[Step], tensors: Sequence[Tensor]) -> list[tuple[int, 
     return [(min(touched[t]), max(touched[t])) for t in tensors]
 
 
-def _arrange(sizes: Sequence[int], lives: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
-    """(offsets, total): tensors that live together do not overlap; the largest come first, each as low as it fits."""
-    offsets = [0] * len(sizes)
-    placed: list[int] = []
-    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        offset = 0
-        for j in sorted(placed, key=lambda j: offsets[j]):
-            together = lives[i][0] <= lives[j][1] and lives[j][0] <= lives[i][1]
-            if together and offset < offsets[j] + sizes[j] and offsets[j] < offset + sizes[i]:
-                offset = _rounded(offsets[j] + sizes[j], 64)
-        offsets[i] = offset
-        placed.append(i)
-    return offsets, max((o + s for o, s in zip(offsets, sizes, strict=True)), default=0)
+def _arrange(one: Sequence[int], touched: Sequence[tuple[int, int]], images: int) -> tuple[list[int], int]:
+    """(start of each tensor, size) for a block of images: one has the bytes of each for one image."""
+    return offsets([Life(size * images, *steps) for size, steps in zip(one, touched, strict=True)], ALIGNMENT)

@@ -22,6 +22,7 @@ NORMALISATIONS: Mapping[str, tuple[PerChannel, PerChannel]] = MappingProxyType(
         "unit": ((0.0,), (1.0,)),
         "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        "mnist": ((0.1307,), (0.3081,)),
         "signed": ((0.5,), (0.5,)),
     }
 )
@@ -45,12 +46,48 @@ class Preparation:
     std: PerChannel = (1.0,)
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for numbers that no picture can be prepared with."""
+        problems = [*_wrong("mean", self.mean, self.channels), *_wrong("std", self.std, self.channels)]
+        if not problems and not all(np.float32(abs(std)) > 0 for std in self.std):
+            problems.append(f"std is {', '.join(map(str, self.std))}, and pixels are divided by it")
+        sizes = (self.channels, self.short_side, self.crop)
+        if not all(type(size) is int and size >= 0 for size in sizes) or self.channels not in (1, 3):
+            problems.append(f"channels {self.channels} (1 or 3), short side {self.short_side}, crop {self.crop}")
+        if self.interpolation not in ("bilinear", "bicubic"):
+            problems.append(f"there is no interpolation '{self.interpolation}'")
+        if problems:
+            raise UsageError(
+                "pictures cannot be prepared so",
+                why="\n".join(problems),
+                fix="give one number for all channels or one a channel, as --mean 0.5 --std 0.25",
+            )
+
+
+def _wrong(name: str, numbers: object, channels: int) -> list[str]:
+    """What is no number for each channel, in a line."""
+    if not isinstance(numbers, tuple) or not all(isinstance(x, int | float) for x in numbers):
+        return [f"{name} is {numbers!r}"]
+    if not all(abs(x) < np.finfo(np.float32).max for x in numbers):
+        return [f"{name} is {', '.join(map(str, numbers))}, which is not finite"]
+    return [] if len(numbers) in (1, channels) else [f"{name} has {len(numbers)} numbers, pictures {channels} channels"]
+
 
 def prepare(image: Image, preparation: Preparation, where: str) -> np.ndarray:
     """The picture as float32 (channels, height, width), normalised.
 
     where: names the picture in the message. Raises UsageError for a picture of more than 8 bits a channel.
     """
+    return scale(pixels(image, preparation, where), preparation)
+
+
+def pixels(image: Image, preparation: Preparation, where: str) -> np.ndarray:
+    """The picture resized and cut, as uint8 (channels, height, width): `prepare` before it is normalised."""
+    return planes(_resize(convert(image, preparation, where), preparation), preparation)
+
+
+def convert(image: Image, preparation: Preparation, where: str) -> Image:
+    """The picture as 8-bit RGB or grey. Raises UsageError as `prepare` does."""
     if image.mode not in _EIGHT_BIT:
         raise UsageError(
             f"the picture has pixels of kind '{image.mode}'",
@@ -58,9 +95,18 @@ def prepare(image: Image, preparation: Preparation, where: str) -> np.ndarray:
             why="pixels are read as 8 bits a channel",
             fix="convert it to 8-bit RGB or grey, or give the values as .npy",
         )
-    resized = _resize(image.convert("RGB" if preparation.channels == 3 else "L"), preparation)
-    pixels = np.asarray(resized, dtype=np.float32).reshape(resized.height, resized.width, preparation.channels)
-    return normalise(np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255), preparation)
+    return image.convert("RGB" if preparation.channels == 3 else "L")
+
+
+def planes(image: Image, preparation: Preparation) -> np.ndarray:
+    """uint8 (channels, height, width) of a converted picture."""
+    flat = np.asarray(image).reshape(image.height, image.width, preparation.channels)
+    return np.ascontiguousarray(flat.transpose(2, 0, 1))
+
+
+def scale(pixels: np.ndarray, preparation: Preparation, largest: int = 255) -> np.ndarray:
+    """(pixels / largest - mean) / std, float32; pixels: (..., channels, height, width) uint8."""
+    return normalise(pixels.astype(np.float32) / np.float32(largest), preparation)
 
 
 def normalise(images: np.ndarray, preparation: Preparation) -> np.ndarray:

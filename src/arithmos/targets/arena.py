@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ALIGNMENT = 8
-"""Bytes: an int64_t may stand at any start."""
-
 
 @dataclass(frozen=True, slots=True)
 class Life:
@@ -18,8 +15,10 @@ class Life:
     last: int
 
 
-def offsets(lives: Sequence[Life]) -> tuple[list[int], int]:
+def offsets(lives: Sequence[Life], alignment: int) -> tuple[list[int], int]:
     """(start of each piece, size of the block): no two pieces that live at the same step overlap.
+
+    alignment: starts and size are its multiples, in bytes.
 
     Greedy by size: the largest piece first, each at the lowest start that is free during its whole life. Optimal
     placement is NP-hard; for chains of layers the result is the largest sum of neighbours, which is the optimum.
@@ -32,11 +31,11 @@ def offsets(lives: Sequence[Life]) -> tuple[list[int], int]:
         for j in sorted(rivals, key=lambda j: starts[j]):
             if start + life.nbytes <= starts[j]:
                 break
-            start = max(start, _rounded(starts[j] + lives[j].nbytes))
+            start = max(start, _rounded(starts[j] + lives[j].nbytes, alignment))
         starts[i] = start
         placed.append(i)
-    return starts, _rounded(max((starts[i] + life.nbytes for i, life in enumerate(lives)), default=0))
+    return starts, _rounded(max((starts[i] + life.nbytes for i, life in enumerate(lives)), default=0), alignment)
 
 
-def _rounded(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+def _rounded(nbytes: int, alignment: int) -> int:
+    return -(-nbytes // alignment) * alignment

@@ -1,0 +1,93 @@
+"""From a plan to a proof on disk, step by step; and the plan for people."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from arithmos.atomic import output_dir
+from arithmos.cli.bundle import golden_inputs, read_facts, read_inputs
+from arithmos.cli.output import table
+from arithmos.cli.progress import Steps
+from arithmos.ir.border import admit, named_inputs
+from arithmos.ir.graph import Graph
+from arithmos.targets.zk.circuit import Circuit
+from arithmos.targets.zk.cost import Estimate, Plan, memory_text
+from arithmos.targets.zk.export import WTNS_FILE, first_sample, write_circuit, write_witness
+from arithmos.targets.zk.keys import VERIFYING_KEY, solidity
+from arithmos.targets.zk.layout import MAP_FILE
+from arithmos.targets.zk.proof import prove, setup_and_prove
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be proved: the circuit and its plan, the map's facts, the input, and keys or a ceremony's key."""
+
+    circuit: Circuit
+    plan: Plan
+    facts: Mapping[str, str]
+    sample: Mapping[str, np.ndarray]
+    keys: Path | None
+    zkey: Path | None
+
+
+def sample_of(net: Graph, bundle: Path, source: Path | None) -> dict[str, np.ndarray]:
+    """The first of the inputs, as integers."""
+    given = read_inputs(source, read_facts(bundle)) if source else golden_inputs(bundle, net)
+    return first_sample(net, admit(net, named_inputs(net, given)))
+
+
+def proved(wish: Wish, out: Path, steps: Steps, *, force: bool) -> dict[str, Any]:
+    """Write OUT/proof, and OUT/keys where keys are made; returns the proof's stamp.
+
+    Circuit and witness are made in a directory that is gone afterwards: the witness holds what is to stay secret.
+    """
+    with output_dir(out, force=force) as folder, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        circuit, proof = Path(scratch), folder / "proof"
+        proof.mkdir()
+        with steps.step("circuit"):
+            write_circuit(wish.circuit, circuit, **wish.facts)
+        with steps.step("witness"):
+            write_witness(wish.circuit, wish.sample, circuit / WTNS_FILE)
+        predicted = f"predicted were {memory_text(wish.plan)}"
+        if wish.keys:
+            with steps.step("prove and verify"):
+                stamp = prove(circuit, circuit / WTNS_FILE, wish.keys, proof, predicted=predicted)
+        else:
+            keys = folder / "keys"
+            keys.mkdir()
+            with steps.step("set up, prove and verify"):
+                stamp = setup_and_prove(circuit, circuit / WTNS_FILE, keys, proof, zkey=wish.zkey, predicted=predicted)
+            solidity(keys / VERIFYING_KEY, keys / "verifier.sol")
+            (keys / MAP_FILE).write_bytes((circuit / MAP_FILE).read_bytes())
+    return stamp
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON."""
+    return {**asdict(plan), "r1cs_bytes": plan.r1cs_bytes, "wtns_bytes": plan.wtns_bytes}
+
+
+def dry_text(plan: Plan) -> str:
+    """The plan for people."""
+    rows = [(row.value, row.gadget, row.elements, row.constraints, row.nonzeros) for row in plan.rows]
+    lines = [
+        table(("value", "gadget", "elements", "constraints", "non-zeros"), rows),
+        "",
+        f"{plan.constraints:,} constraints, {plan.wires:,} wires, at most {plan.nonzeros:,} non-zeros",
+        f"circuit {plan.r1cs_bytes / 1e6:,.1f} MB, witness {plan.wtns_bytes / 1e6:,.1f} MB, proof 256 bytes",
+        f"setup   {_span(plan.setup_s, 1, 's')} of processor time, once for a model",
+        f"prove   {_span(plan.prove_s, 1, 's')} of processor time",
+        f"memory  {_span(plan.memory_bytes, 1e6, 'MB')}",
+        f"key     {_span(plan.key_bytes, 1e6, 'MB')}",
+    ]
+    return "\n".join(lines)
+
+
+def _span(estimate: Estimate, unit: float, name: str) -> str:
+    return f"{estimate.expected / unit:,.1f} ({estimate.least / unit:,.1f} to {estimate.most / unit:,.1f}) {name}"

@@ -1,0 +1,146 @@
+"""`arithmos prove` and `arithmos verify-proof` on a small bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import arithmos as ar
+from arithmos.cli.main import main
+from arithmos.cli.proving import dry_text
+from arithmos.ir.build import Builder
+from arithmos.ir.codec import save
+from arithmos.ir.interval import signed
+from arithmos.targets.zk.cost import cost
+from arithmos.targets.zk.statement import statement
+from targets.zk.conftest import image, network
+
+needs_groth16 = pytest.mark.skipif(
+    find_spec("groth16py") is None, reason='needs groth16py: pip install "arithmos[groth16]"'
+)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return save(network(), tmp_path / "net", golden=image())
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    return done.exit_code, done.output
+
+
+def test_the_plan_comes_before_the_work(bundle: Path, tmp_path: Path) -> None:
+    code, text = run("prove", bundle, "-o", tmp_path / "out", "--dry-run")
+    assert code == 0 and text.strip() == dry_text(cost(network())).strip()
+    assert not (tmp_path / "out").exists()
+    code, text = run("prove", bundle, "-o", tmp_path / "out", "--dry-run", "--json")
+    assert json.loads(text)["constraints"] == cost(network()).constraints
+
+
+def test_too_little_memory_is_refused_before_anything_is_made(bundle: Path, tmp_path: Path) -> None:
+    code, text = run("prove", bundle, "-o", tmp_path / "out", "--max-memory", "0.001")
+    assert code == 2 and "the proof needs about 0.02 GB, allowed are 0.00 GB" in text
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("what", "why"), [("input-hash", "Poseidon"), ("weights-hash", "a constraint for each")])
+def test_hashes_are_refused_with_the_reason(bundle: Path, tmp_path: Path, what: str, why: str) -> None:
+    code, text = run("prove", bundle, "-o", tmp_path / "out", "--public", what)
+    assert code == 2 and f"error: '{what}' cannot be public" in text and why in text
+
+
+@needs_groth16
+def test_a_proof_and_its_verification(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text = run("prove", bundle, "-o", out, "--public", "input,output")
+    assert code == 0 and "single-party, development grade" in text, text
+    assert sorted(p.name for p in (out / "proof").iterdir()) == [
+        "proof.bin",
+        "proof.json",
+        "public.json",
+        "verifying_key.json",
+    ]
+    assert sorted(p.name for p in (out / "keys").iterdir()) == [
+        "circuit.json",
+        "key.json",
+        "proving.key",
+        "verifier.sol",
+        "verifying_key.json",
+    ]
+    assert not list(out.rglob("*.wtns")), "the witness holds what is secret"
+    stamp = json.loads((out / "proof" / "proof.json").read_text())
+    logits = ar.run(network(), image()).reshape(-1)
+    np.save(tmp_path / "x.npy", image()["image"])
+    given = ["--model-hash", stamp["model_hash"], "--input", tmp_path / "x.npy"]
+    shown = ["--output", ",".join(map(str, logits))]
+    code, text = run("verify-proof", out / "proof", *given, *shown)
+    assert code == 0 and text.startswith("the proof holds, verified in ") and "the expected model" in text, text
+    code, text = run("verify-proof", out / "proof", *given, "--output", ",".join(map(str, logits + 1)))
+    assert code == 1 and "'logits' differs at element 0" in text
+    code, text = run("verify-proof", out / "proof", "--model-hash", "0" * 64)
+    assert code == 1 and "the proof is for another model" in text
+    code, text = run("verify-proof", out / "proof", "--output", "a,b")
+    assert code == 2 and "a,b is not integers" in text
+
+
+@needs_groth16
+def test_keys_are_used_again(bundle: Path, tmp_path: Path) -> None:
+    assert run("prove", bundle, "-o", tmp_path / "one", "--output", "argmax")[0] == 0
+    np.save(tmp_path / "x.npy", image(3)["image"])
+    keys = tmp_path / "one" / "keys"
+    code, text = run(
+        "prove", bundle, "-o", tmp_path / "two", "--output", "argmax", "--keys", keys, "--input", tmp_path / "x.npy"
+    )
+    assert code == 0 and not (tmp_path / "two" / "keys").exists(), text
+    stamps = [json.loads((tmp_path / name / "proof" / "proof.json").read_text()) for name in ("one", "two")]
+    assert stamps[0]["model_hash"] == stamps[1]["model_hash"]
+    winner = int(ar.run(statement(network(), "argmax"), image(3))[0])
+    assert run("verify-proof", tmp_path / "two" / "proof", "--output", winner)[0] == 0
+    code, text = run("verify-proof", tmp_path / "two" / "proof", "--input", "1")
+    assert code == 2 and "its input is secret" in text
+    code, text = run("prove", bundle, "-o", tmp_path / "three", "--keys", keys)
+    assert code == 2 and "these keys are not this circuit's" in text and not (tmp_path / "three").exists()
+
+
+def test_without_the_tool_the_command_is_named(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {shutil.which("python3")} -S "$@"\n')
+    bare.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(bare))
+    code, text = run("prove", bundle, "-o", tmp_path / "out")
+    assert code == 3 and 'fix  pip install "arithmos[groth16]"' in text, text
+    assert not (tmp_path / "out").exists()
+
+
+@needs_groth16
+@pytest.mark.slow
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    """Interrupted while the prover's process sets up: no folder, no scratch, no process is left."""
+    b = Builder("int")
+    x = b.input("x", (-1, 600), signed(16))
+    net = b.graph(b.add("requantize", x, b.constant("m", np.asarray(12345)), shift=20, lo=0, hi=255, name="y"))
+    bundle = save(net, tmp_path / "net")
+    command = [sys.executable, "-m", "arithmos", "prove", str(bundle), "-o", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.rglob("witness.wtns")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+        started.send_signal(signal.SIGINT)
+        _, errors = started.communicate(timeout=60)
+    assert started.returncode == 130, errors
+    assert "interrupted; nothing was left behind" in errors
+    assert [p.name for p in tmp_path.iterdir()] == ["net"]
+    assert children and not any(Path(f"/proc/{child}").exists() for child in children)
