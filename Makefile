@@ -41,7 +41,7 @@ $(RUNNING): pyproject.toml constraints.txt | $(BIN)/python
 
 $(TESTING): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into .venv, some minutes the first time"
-	$(BIN)/python -m pip install --quiet -e '.[all,dev,bench]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[all,groth16,dev,bench]' -c constraints.txt
 	touch $@ $(RUNNING)
 
 $(BIN)/python:

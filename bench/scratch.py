@@ -6,6 +6,7 @@ integers see 20,000 of the training images twice, with the float network as teac
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ import arithmos as ar
 from accuracy import top1
 from arithmos.models.registry import build, entry
 from arithmos.models.weights import load_weights
+from arithmos.report.plots import THEMES, as_png, canvas
 from arithmos.train.data.datasets import load
 from arithmos.train.data.loader import loader
 from arithmos.train.distill import distillation
@@ -25,6 +27,22 @@ from record import ROOT, data_dir, record
 RUN = ROOT / "bench" / "runs" / "resnet8-cifar10-jpeg"
 LEARNED: dict[str, Any] = {"rounding": "descent", "corrections": ("batch_norm",)}
 RECIPES = {"W8A8": ar.Recipe(), "W4A4": ar.Recipe(weight_bits=4, activation_bits=4, **LEARNED)}
+
+
+def curve() -> bytes:
+    """PNG bytes: loss of the training images and accuracy of the held-out ones, by epoch, from metrics.csv."""
+    with (RUN / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    epochs, colors = [int(row["epoch"]) for row in rows], THEMES["light"]
+    with canvas(colors) as figure_class:
+        picture = figure_class(figsize=(7, 2.6), layout="constrained")
+        left, right = picture.subplots(1, 2)
+        left.plot(epochs, [float(row["loss"]) for row in rows], color=colors.second)
+        right.plot(epochs, [100 * float(row["accuracy"]) for row in rows], color=colors.first)
+        for axes, title in ((left, "mean loss of the epoch"), (right, "top-1 of the held-out images, %")):
+            axes.set_title(title, loc="left")
+            axes.set_xlabel("epoch")
+        return as_png(picture)
 
 
 def main(quick: bool = False) -> dict[str, Any]:
@@ -58,7 +76,10 @@ def main(quick: bool = False) -> dict[str, Any]:
         "seed": CONFIG.seed,
         "rows": rows,
     }
-    return figures if quick else record("scratch", figures)
+    if quick:
+        return figures
+    (RUN / "curve.png").write_bytes(curve())
+    return record("scratch", figures)
 
 
 if __name__ == "__main__":

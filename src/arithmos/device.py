@@ -40,10 +40,15 @@ def find_device(name: str, n_devices: int = 1) -> str:
 
 def _check_cuda(torch: Any, needed: int) -> None:
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if there < needed:
-        built = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no usable driver"
+    if there == 0:
         raise UsageError(
-            "there is no CUDA device" if not there else f"there are {there} CUDA devices and not {needed}",
-            why=built if not there else "they are numbered from 0, and each process takes one",
-            fix="give --device cpu, or install torch with CUDA as pytorch.org says" if not there else "give fewer, or a smaller number",
+            "there is no CUDA device",
+            why="this torch is built without CUDA" if torch.version.cuda is None else "torch finds no usable driver",
+            fix="give --device cpu, or install torch with CUDA as pytorch.org says",
+        )
+    if there < needed:
+        raise UsageError(
+            f"there are {there} CUDA devices and not {needed}",
+            why="they are numbered from 0, and each process takes one",
+            fix="give fewer, or a smaller number",
         )

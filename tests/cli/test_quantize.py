@@ -186,7 +186,7 @@ def test_the_starter_recipe_lists_every_node_and_can_be_used(arithmos: Any, own:
 def test_the_accuracy_gate_ends_with_1_and_writes_nothing(arithmos: Any, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "net"
     arguments = (weights, "--model", "digits_cnn", "--n-calibration", "8", "--evaluate", "40", "-o", out)
-    refused = arithmos("quantize", *arguments, "--max-loss", "0", "--set", "overrides.'*'.weight_bits=1")
+    refused = arithmos("quantize", *arguments, "--max-loss", "0", "--activation-bits", "2", "--edge-bits", "2")
     assert refused.exit_code == 1
     assert "the integer network loses" in refused.stderr and "--max-loss allows 0;" in refused.stderr
     assert not out.exists()
