@@ -42,6 +42,7 @@ def curve() -> bytes:
         for axes, title in ((left, "mean loss of the epoch"), (right, "top-1 of the held-out images, %")):
             axes.set_title(title, loc="left")
             axes.set_xlabel("epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
         return as_png(picture)
 
 
