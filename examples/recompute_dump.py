@@ -86,9 +86,10 @@ OPS = {
 }
 
 folder = Path(sys.argv[1])
-manifest, values = json.loads((folder / "manifest.json").read_text()), tensors(folder)
-if manifest["field"]:
-    sys.exit("this reader takes plain integers, not elements of a field")
+manifest = json.loads((folder / "manifest.json").read_text())
+if manifest["field"] or manifest["format"] not in ("safetensors", "npz"):
+    sys.exit("this reader takes plain integers in safetensors or npz, not elements of a field, hex or C")
+values = tensors(folder)
 bounds = {tensor["name"]: tensor["bound"] for tensor in manifest["tensors"]}
 for node in manifest["nodes"]:
     name, inputs = node["output"], [values[i].astype("i8") for i in node["inputs"]]
