@@ -101,8 +101,8 @@ def _of_zoo(model: str, weights: Path | None, given: Mapping[str, Any], need_wei
 
 def _zoo_example(text: str | None, facts: ModelEntry) -> Example | None:
     example, channels = _example(text), facts.input_shape[0]
-    facts_of = [(array.dtype.name, array.ndim, array.shape[1:2]) for array in example or ()]
-    if example and facts_of != [("float32", 4, (channels,))]:
+    kinds = [(array.dtype.name, array.ndim, array.shape[1:2]) for array in example or ()]
+    if example and kinds != [("float32", 4, (channels,))]:
         size = "x".join(map(str, facts.input_shape))
         raise UsageError(
             f"--example {text} does not fit {facts.name}",
