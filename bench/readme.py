@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from arithmos.targets.zk.cost import KEY_BYTES, MEMORY_BYTES, PROVE_S, SETUP_S
 from record import RESULTS, ROOT
 
 
@@ -116,14 +117,77 @@ def speed(figures: dict[str, dict[str, Any]]) -> str:
     return table(["what", "figure", "peer", "ratio"], rows)
 
 
+def zk(figures: dict[str, Any]) -> str:
+    """Constraints, processor seconds and megabytes of every circuit; one that was not proved has the prediction."""
+    rows = []
+    for name, r in figures.items():
+        size = [
+            name,
+            f"{r['constraints']:,}",
+            f"{r['nonzeros']:,}",
+            f"{r['of_the_note']:.2f}" if "of_the_note" in r else "–",
+        ]
+        written = f"{r['plan_s'] + r['write_s'] + r['witness_s']:.1f}"
+        if "prove_cpu_s" in r:
+            peak = max(r["setup_peak_mb"], r["prove_peak_mb"])
+            cost = [
+                f"{r['setup_cpu_s']:.1f}",
+                f"{r['prove_cpu_s']:.1f}",
+                f"{1000 * r['verify_cpu_s']:.0f}",
+                f"{peak:,.0f}",
+            ]
+            rows.append([*size, written, *cost, f"{r['key_bytes'] / 1e6:.0f}"])
+        else:
+            said = r["predicted"]
+            cost = [f"({said['setup_cpu_s']})", f"({said['prove_cpu_s']})", "–", f"({1000 * said['memory_gb']:,.0f})"]
+            rows.append([*size, written, *cost, "–"])
+    header = [
+        "network",
+        "constraints",
+        "non-zeros",
+        "ratio",
+        "circuit and witness s",
+        "setup s",
+        "prove s",
+        "verify ms",
+    ]
+    return table([*header, "memory MB", "key MB"], rows)
+
+
+def ezkl(figures: dict[str, Any]) -> str:
+    """The same integers by two provers."""
+    rows = []
+    for name, row in figures.items():
+        for prover, title in (("groth16", "zk, groth16py"), ("ezkl", "ezkl")):
+            r = row[prover]
+            sizes = [f"{r['key_bytes'] / 1e6:,.0f}", f"{r.get('proof_bytes', 256):,}"]
+            peak = max(r["setup_peak_mb"], r["prove_peak_mb"])
+            rows.append([name, title, f"{r['setup_cpu_s']:.1f}", f"{r['prove_cpu_s']:.1f}", f"{peak:,.0f}", *sizes])
+    header = ["network", "target, prover", "setup s", "prove s", "memory MB", "key MB", "proof bytes"]
+    return table(header, rows)
+
+
+def zk_model() -> str:
+    """The linear model of a proof's cost."""
+    rows = [
+        ["setup", "seconds", f"{SETUP_S[0]:g}", f"{1e6 * SETUP_S[1]:g} µs", f"{1e6 * SETUP_S[2]:g} µs"],
+        ["prove", "seconds", f"{PROVE_S[0]:g}", f"{1e6 * PROVE_S[1]:g} µs", f"{1e6 * PROVE_S[2]:g} µs"],
+        ["memory", "bytes", f"{MEMORY_BYTES[0] / 1e6:g} MB", f"{MEMORY_BYTES[1]:g}", f"{MEMORY_BYTES[2]:g}"],
+        ["proving key", "bytes", f"{KEY_BYTES[0]:g}", f"{KEY_BYTES[1]:g}", f"{KEY_BYTES[2]:g}"],
+    ]
+    return table(["what", "in", "constant", "for each constraint", "for each non-zero"], rows)
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "agreement": agreement,
     "lowering": lowering,
     "qat": qat,
     "scratch": scratch,
+    "zk": zk,
+    "ezkl": ezkl,
 }
-PAGES = ("README.md", "docs/zknn-models.md")
+PAGES = ("README.md", "docs/zknn-models.md", "docs/proofs.md")
 
 
 def main() -> None:
@@ -132,6 +196,7 @@ def main() -> None:
     bodies = {name: render(recorded[name]) for name, render in TABLES.items() if name in recorded}
     if recorded.keys() >= {"engine", "generated_c", "dump", "startup"}:
         bodies["speed"] = speed(recorded)
+    bodies["zk_model"] = zk_model()
     for page in PAGES:
         text = (ROOT / page).read_text()
         for name, body in bodies.items():

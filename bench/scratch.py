@@ -17,7 +17,7 @@ import arithmos as ar
 from accuracy import top1
 from arithmos.models.registry import build, entry
 from arithmos.models.weights import load_weights
-from arithmos.report.plots import THEMES, as_png, canvas
+from arithmos.report.canvas import THEMES, as_png, canvas
 from arithmos.train.data.datasets import load
 from arithmos.train.data.loader import loader
 from arithmos.train.distill import distillation

@@ -6,12 +6,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
+from arithmos.cli.main import main
+from arithmos.errors import MissingTool
+
 PROJECT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-DOCUMENTS = [p for p in sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")]) if BLOCK.search(p.read_text())]
+PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
+DOCUMENTS = [page for page in PAGES if BLOCK.search(page.read_text())]
 
 
 @pytest.fixture
@@ -32,7 +37,32 @@ def test_examples_run(document: Path, names: dict[str, Any], tmp_path: Path, mon
     for match in BLOCK.finditer(document.read_text()):
         line = document.read_text()[: match.start()].count("\n") + 1
         code = "\n" * line + match[1]  # so that a traceback names the document's own line
-        exec(compile(code, str(document), "exec"), names)  # noqa: S102, the documents are ours
+        try:
+            exec(compile(code, str(document), "exec"), names)  # noqa: S102, the documents are ours
+        except MissingTool as error:
+            pytest.skip(error.fix)
+
+
+@pytest.mark.parametrize("document", PAGES, ids=[p.name for p in PAGES])
+def test_commands_exist_with_their_flags(document: Path) -> None:
+    """The lines of shell blocks that begin with `arithmos`, up to a comment, a pipe or a redirection."""
+    wrong = []
+    for block in re.findall(r"^```(?:sh|bash)?\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL):
+        for line in re.findall(r"^arithmos .*", block, re.MULTILINE):
+            words = re.split(r"\s[#|>;&]", line)[0].split()[1:]
+            known = flags_of(words)
+            wrong += [f"{line}: {word}" for word in words if word.startswith("-") and word not in known]
+    assert wrong == []
+
+
+def flags_of(words: list[str]) -> set[str]:
+    """The flags of the verb that the words begin with, of a group of verbs the second word's too."""
+    command: Any = main
+    rest = iter(words)
+    while isinstance(command, click.Group) and not (word := next(rest, "-")).startswith("-"):
+        command = command.get_command(click.Context(command), word)
+        assert command is not None, f"there is no verb {word}"
+    return {"--help", *(flag for option in command.params for flag in (*option.opts, *option.secondary_opts))}
 
 
 def test_links_between_documents_lead_somewhere() -> None:

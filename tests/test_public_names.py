@@ -11,7 +11,7 @@ import pytest
 import arithmos
 from arithmos.targets.target import BUILT_IN
 
-NAMES = ["Recipe", "calibrate", "export", "load", "quantize", "run", "save", "trace", "verify"]
+NAMES = ["Recipe", "approximate", "calibrate", "export", "load", "quantize", "run", "save", "trace", "verify"]
 
 
 def test_the_public_names() -> None:

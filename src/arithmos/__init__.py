@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from arithmos.evidence.verify import verify
     from arithmos.front.trace import trace
     from arithmos.ir.codec import load, save
+    from arithmos.lower.approximate import approximate
     from arithmos.lower.calibrate import calibrate
     from arithmos.lower.quantize import quantize
     from arithmos.lower.recipe import Recipe
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Recipe", "calibrate", "export", "load", "quantize", "run", "save", "trace", "verify"]
+__all__ = ["Recipe", "approximate", "calibrate", "export", "load", "quantize", "run", "save", "trace", "verify"]
 
 # Each name is imported at its first use: `import arithmos` loads nothing, and never torch.
 _HOMES = {
     "Recipe": "arithmos.lower.recipe",
+    "approximate": "arithmos.lower.approximate",
     "calibrate": "arithmos.lower.calibrate",
     "export": "arithmos.targets.export",
     "load": "arithmos.ir.codec",

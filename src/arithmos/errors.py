@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 _INDENT = " " * len("  why  ")
@@ -34,6 +35,29 @@ class UsageError(ArithmosError):
 
 class RangeError(ArithmosError):
     """A proven range does not fit."""
+
+
+class RangeEscape(RangeError):
+    """A value left the interval [-bound, bound] that a polynomial was made for.
+
+    value_name: the value in the graph; image: its index among all images of the run; enough: a bound that would do for
+    everything seen so far of that layer, infinite where that is nothing finite.
+    """
+
+    def __init__(self, value_name: str, *, where: str, image: int, value: float, bound: float, enough: float) -> None:
+        self.value_name, self.image, self.value, self.bound, self.enough = value_name, image, value, bound, enough
+        super().__init__(
+            f"'{value_name}' of image {image} is {value:.6g}, outside [-{bound:.6g}, {bound:.6g}]",
+            where=where,
+            why="its polynomial is made for this interval and grows without bound outside it",
+            fix=f"approximate with a bound of at least {enough:.6g} for this layer: a larger margin, B_relu or B_max"
+            if math.isfinite(enough)
+            else "give the layers before it larger bounds, or check the weights: the value is not finite",
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        parts = {name: getattr(self, name) for name in ("where", "image", "value", "bound", "enough")}
+        return _escaped, (self.value_name, parts)
 
 
 class VerificationError(ArithmosError):
@@ -70,6 +94,10 @@ def _aligned(text: str) -> str:
     """Every line under the first; a text whose lines are indented for this already stays as it is."""
     lines = text.split("\n")
     return text if all(line.startswith(_INDENT) for line in lines[1:]) else f"\n{_INDENT}".join(lines)
+
+
+def _escaped(value_name: str, parts: dict[str, Any]) -> RangeEscape:
+    return RangeEscape(value_name, **parts)
 
 
 def _rebuilt(cls: type[ArithmosError], what: str, why: str, fix: str, where: str) -> ArithmosError:

@@ -194,6 +194,23 @@ def test_doctor_names_packages_and_variables(arithmos: Any, monkeypatch: pytest.
     assert "ARITHMOS_OFFLINE" in text and "interpreter, bundles, command line" in text
 
 
+def test_doctor_names_what_proves(arithmos: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "snarkjs"
+    program.write_text("")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    can = {a["name"]: a for a in json.loads(arithmos("doctor", "--json").stdout)["abilities"]}
+    assert can["groth16"]["fix"] == 'pip install "arithmos[groth16]"'
+    assert can[f"snarkjs ({program})"] == {
+        "name": f"snarkjs ({program})",
+        "gives": "keys of a ceremony for proofs",
+        "works": True,
+        "fix": "optional: npm install -g snarkjs@0.7.6",
+    }
+    program.unlink()
+    assert "snarkjs" in {a["name"] for a in json.loads(arithmos("doctor", "--json").stdout)["abilities"]}
+
+
 def test_doctor_says_how_large_the_cache_is(arithmos: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ARITHMOS_CACHE", str(tmp_path))
     (tmp_path / "hub").mkdir()

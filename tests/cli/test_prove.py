@@ -50,8 +50,23 @@ def test_the_plan_comes_before_the_work(bundle: Path, tmp_path: Path) -> None:
 
 def test_too_little_memory_is_refused_before_anything_is_made(bundle: Path, tmp_path: Path) -> None:
     code, text = run("prove", bundle, "-o", tmp_path / "out", "--max-memory", "0.001")
-    assert code == 2 and "the proof needs about 0.02 GB, allowed are 0.00 GB" in text
+    assert code == 2 and "the proof needs about 22.9 MB, allowed are 1.0 MB" in text
     assert not (tmp_path / "out").exists()
+
+
+def test_every_node_without_a_gadget_is_named(tmp_path: Path) -> None:
+    b = Builder("int")
+    x = b.input("x", (-1, 2), signed(43))
+    for name in ("first", "second"):
+        b.add("requantize", x, b.constant(f"{name}.mul", np.asarray(1 << 20)), shift=20, lo=-100, hi=100, name=name)
+    bundle = save(b.graph("first", "second"), tmp_path / "net")
+    code, text = run("prove", bundle, "-o", tmp_path / "out", "--dry-run")
+    assert code == 4 and text == (
+        "error: target 'zk' cannot run 2 of 2 nodes\n"
+        "  why  first: its numbers need 64 bits, a gadget holds 62\n"
+        "       second: its numbers need 64 bits, a gadget holds 62\n"
+        "  fix  choose another target, or quantize the network so that these nodes do not arise\n"
+    )
 
 
 @pytest.mark.parametrize(("what", "why"), [("input-hash", "Poseidon"), ("weights-hash", "a constraint for each")])
@@ -90,8 +105,37 @@ def test_a_proof_and_its_verification(bundle: Path, tmp_path: Path) -> None:
     assert code == 1 and "'logits' differs at element 0" in text
     code, text = run("verify-proof", out / "proof", "--model-hash", "0" * 64)
     assert code == 1 and "the proof is for another model" in text
-    code, text = run("verify-proof", out / "proof", "--output", "a,b")
-    assert code == 2 and "a,b is not integers" in text
+    for flag, value, said in (
+        ("--output", "a,b", "error: 'a,b' is not integers"),
+        ("--output", "", "error: '' is not integers\n  why  it holds 0 numbers of type float64"),
+        ("--output", "99999999999999999999", "error: '99999999999999999999' is not integers\n  why  "),
+        ("--model-hash", "", "error: '' is no model hash\n  why  a model hash has 64 hexadecimal digits"),
+        ("--model-hash", stamp["model_hash"][:16], "is no model hash"),
+    ):
+        code, text = run("verify-proof", out / "proof", flag, value)
+        assert code == 2 and said in text, text
+    code, text = run("verify-proof", out)
+    assert code == 2 and f"error: there is no proof.json\n  at   {out}\n" in text
+    assert text.rstrip().endswith(f"fix  give {out / 'proof'}")
+    (out / "proof" / "proof.bin").unlink()
+    code, text = run("verify-proof", out / "proof")
+    assert code == 2 and "error: there is no proof.bin\n" in text
+
+
+def test_two_keys_are_one_too_many(bundle: Path, tmp_path: Path) -> None:
+    code, text = run("prove", bundle, "-o", tmp_path / "out", "--keys", tmp_path, "--zkey", tmp_path)
+    assert code == 2 and text == (
+        "error: --keys and --zkey name two keys\n"
+        "  why  keys of an earlier proof hold their own, whether a ceremony made it or not\n"
+        "  fix  give --zkey once to make keys of it, then --keys\n"
+    )
+
+
+@needs_groth16
+def test_keys_are_missed_before_anything_is_made(bundle: Path, tmp_path: Path) -> None:
+    code, text = run("prove", bundle, "-v", "-o", tmp_path / "out", "--keys", tmp_path)
+    assert code == 2 and f"error: there is no key.json\n  at   {tmp_path}\n" in text
+    assert "OUT/keys" in text and "circuit" not in text and not (tmp_path / "out").exists()
 
 
 @needs_groth16

@@ -175,6 +175,7 @@ FORGED: list[Callable[[Any], None]] = [
         for value in (None, 5, "?!", [1])
     ),
     put("poly", "op_set"),
+    put("table", "op_set"),
     put(["x", "x"], "inputs"),
     put(["nothing"], "outputs"),
     drop("nodes", 0, "attrs"),

@@ -75,7 +75,8 @@ def test_the_default_file_is_pinned() -> None:
         "edge_bits = 8\n"
         "# auto, minmax, mse, percentile:P; auto is minmax from 7 bits on, else mse\n"
         'weight_observer = "auto"\n'
-        "# auto, minmax, mse, percentile:P; auto: minmax from 7 bits on, mse at 5 and 6, then percentile:99.9\n"
+        "# auto, minmax, mse, percentile:P, or zkcnn (that prover's rule); auto: minmax from 7 bits on, "
+        "mse at 5 and 6, then percentile:99.9\n"
         'activation_observer = "auto"\n'
         "# one weight scale a channel, or one in all\n"
         'weight_scale = "channel"\n'
@@ -200,7 +201,7 @@ def test_every_bad_value_is_named_at_once() -> None:
         ({"overrides": {"weight_bits": 4}}, "overrides.'weight_bits' must be a table of fields, got 4"),
         (
             {"activation_observer": 99.9},
-            "activation_observer must be auto, minmax, mse or percentile:P with 0 < P <= 100, got 99.9",
+            "activation_observer must be auto, minmax, mse, zkcnn or percentile:P with 0 < P <= 100, got 99.9",
         ),
         ({"weight_scale": ["channel"]}, "weight_scale must be one of channel, tensor, got ['channel']"),
         ({"weight_bits": "8"}, "weight_bits must be an integer from 1 to 16, got '8'"),

@@ -20,6 +20,7 @@ def trained() -> Trained:
     return train_digits(build("digits_cnn"))
 
 
+@pytest.mark.slow
 def test_the_digits_network_reaches_98_percent_on_images_it_has_not_seen() -> None:
     assert (trained().n_train, trained().n_test) == (1348, 449)
     assert trained().accuracy >= 0.98

@@ -20,10 +20,11 @@ from arithmos.cli.progress import steps
 @flags.as_json
 @flags.verbosity
 def command(out: Path, force: bool, seed: int, as_json: bool) -> None:
-    """Train a small network on handwritten digits, make it integers, and show that four runners agree on every value.
+    """Train a small network on handwritten digits, make it integers, show that four runners agree on every value, and
+    prove one digit in zero knowledge.
 
-    Writes OUT/net (the bundle), OUT/c (compiled and self-tested), OUT/onnx, OUT/dump (every value of one image) and
-    OUT/page (open index.html).
+    Writes OUT/net (the bundle), OUT/c (compiled and self-tested), OUT/onnx, OUT/dump (every value of one image),
+    OUT/proof and OUT/keys (with groth16py), and OUT/page (open index.html).
     """
     with output_dir(out, force=force) as folder:
         shown = demonstrate(folder, steps(), seed=seed)

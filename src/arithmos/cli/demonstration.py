@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from arithmos.cli.agreement import Agreement, agreement_of
+from arithmos.cli.digit_proof import prove_digit
 from arithmos.cli.output import table
 from arithmos.cli.progress import Steps
 from arithmos.cli.quantization import Made, make, save_bundle, summary
@@ -33,10 +34,10 @@ UNIFORM, CORNERS, TIES = 600, 200, 200
 
 
 def demonstrate(folder: Path, steps: Steps, *, seed: int) -> Agreement:
-    """Train, quantize, compare four runners, and write bundle, C, ONNX, dump and page into an empty folder.
+    """Train, quantize, compare four runners, prove a digit; bundle, C, ONNX, dump, proof and page into an empty folder.
 
-    A runner whose tool is missing is named in the result and left out. Raises MissingTool without torch, scikit-learn,
-    jinja2 or matplotlib.
+    A runner or prover whose tool is missing is named in the result and left out. Raises MissingTool without torch,
+    scikit-learn, jinja2 or matplotlib, VerificationError for a proof that does not hold or holds for other values too.
     """
     images, labels = digits("test", seed=seed)
     made = _made(images, labels, steps, seed)
@@ -60,13 +61,14 @@ def demonstrate(folder: Path, steps: Steps, *, seed: int) -> Agreement:
             lines.append(f"C program: {self_test(folder / 'c')}")
     with steps.step("dump one image"):
         dump(made.net, images[:1], folder / "dump", target="engine")
-    facts = {**made.facts, "verification": found.facts, "steps": steps.facts()}
+    proof, proved = prove_digit(made.net, images[:1], folder, steps)
+    facts = {**made.facts, "verification": found.facts, "steps": steps.facts()} | ({"proof": proved} if proved else {})
     with steps.step("page"):
         (folder / "page").mkdir()
         write_page(folder / "page", made.net, facts, recipe=as_toml(made.recipe))
     times = table(("step", "seconds", "peak MB"), [(s.step, s.wall_s, s.peak_mb) for s in steps.done])
     total = f"{sum(s.wall_s for s in steps.done):.1f} s in all"
-    text = "\n\n".join([summary(made), "\n".join([found.text, *lines]), times, total])
+    text = "\n\n".join([summary(made), "\n".join([found.text, *lines]), proof, times, total])
     return replace(found, text=text, facts={**facts, "steps": steps.facts()})
 
 

@@ -18,6 +18,7 @@ from arithmos.cli.recipe_flags import recipe_of
 from arithmos.cli.samples import Samples, as_real, first, samples_of
 from arithmos.cli.subject import Subject, digest_of, load_subject
 from arithmos.errors import UsageError
+from arithmos.evidence.compare import require_integers
 from arithmos.ir.border import admit, named_inputs
 from arithmos.ir.codec import load
 from arithmos.ir.graph import Graph
@@ -63,6 +64,7 @@ def inference_of(given: Mapping[str, Any], steps: Steps, *, kept: frozenset[str]
         )
     with steps.step("load"):
         facts, net = read_facts(given["bundle"]), load(given["bundle"])
+        require_integers(net, "dumped")
         inputs = read_inputs(given["source"], facts) if given["source"] else golden_inputs(given["bundle"], net)
     origin = facts.get("origin")
     return Inference(net, admit(net, named_inputs(net, inputs)), origin if isinstance(origin, dict) else {})
@@ -82,7 +84,7 @@ def _from_command_line(context: click.Context, name: str) -> bool:
 def _of_model(given: Mapping[str, Any], steps: Steps) -> Inference:
     """Trace, calibrate and quantize as `quantize` does with the same flags: the same network, with the same digest."""
     random = bool(given["random_weights"])
-    _check_weights(given["model"], given["weights"], random)
+    check_weights(given["model"], given["weights"], random)
     recipe = recipe_of(given["recipe_file"], given, given["sets"])
     subject = load_subject(given["model"], given["weights"], given, need_weights=False)
     with steps.step("trace"):
@@ -99,7 +101,8 @@ def _of_model(given: Mapping[str, Any], steps: Steps) -> Inference:
     return Inference(net, admit(net, named_inputs(net, inputs)), origin)
 
 
-def _check_weights(model: str, weights: Path | None, random: bool) -> None:
+def check_weights(model: str, weights: Path | None, random: bool) -> None:
+    """Raise UsageError for a network of the zoo without weights, and for two kinds of them."""
     if weights is not None and random:
         raise UsageError(
             "weights and --random-weights are given",

@@ -20,6 +20,7 @@ from arithmos.errors import ArithmosError
 VERBS = {
     "train": "a network and a data set -> trained weights, in a folder that can be resumed",
     "quantize": "a trained network -> an exact integer network (a bundle)",
+    "approximate": "a trained network -> additions and multiplications alone (a bundle)",
     "run": "run a bundle on inputs",
     "verify": "compare every value of a bundle, or of a dump, across runners",
     "export": "write a bundle in a target's own format",
@@ -31,7 +32,7 @@ VERBS = {
     "models": "list the zoo, or check what a target can run of it",
     "data": "what a data set holds, in which layout, and a picture of it",
     "doctor": "what works on this machine, and the command for what does not",
-    "demo": "train, quantize, verify, export and report a digits network",
+    "demo": "train, quantize, verify, prove and report a digits network",
 }
 """verb -> one line for --help. Each is the `command` of arithmos.cli.VERB, imported when it is called."""
 

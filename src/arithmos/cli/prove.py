@@ -10,6 +10,7 @@ from arithmos.cli import flags
 from arithmos.cli.output import answer
 from arithmos.cli.progress import steps
 from arithmos.cli.proving import Wish, dry_text, plan_document, proved, sample_of
+from arithmos.errors import UsageError
 from arithmos.ir.codec import digest, load
 from arithmos.targets.target import find, preflight
 from arithmos.targets.zk.circuit import planned
@@ -48,6 +49,12 @@ def command(
 
     What is not public stays secret. --dry-run prints constraints, seconds and memory; --max-memory refuses in advance.
     """
+    if keys and zkey:
+        raise UsageError(
+            "--keys and --zkey name two keys",
+            why="keys of an earlier proof hold their own, whether a ceremony made it or not",
+            fix="give --zkey once to make keys of it, then --keys",
+        )
     progress = steps()
     with progress.step("plan"):
         net = load(bundle)

@@ -19,9 +19,10 @@ from arithmos.ir.graph import Graph
 from arithmos.targets.zk.circuit import Circuit
 from arithmos.targets.zk.cost import Estimate, Plan, memory_text
 from arithmos.targets.zk.export import WTNS_FILE, first_sample, write_circuit, write_witness
+from arithmos.targets.zk.groth16 import run_steps
 from arithmos.targets.zk.keys import VERIFYING_KEY, solidity
-from arithmos.targets.zk.layout import MAP_FILE
 from arithmos.targets.zk.proof import prove, setup_and_prove
+from arithmos.targets.zk.versioned import KEY_FILE, MAP_FILE, read_versioned
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,20 @@ def sample_of(net: Graph, bundle: Path, source: Path | None) -> dict[str, np.nda
 
 
 def proved(wish: Wish, out: Path, steps: Steps, *, force: bool) -> dict[str, Any]:
-    """Write OUT/proof, and OUT/keys where keys are made; returns the proof's stamp.
+    """A new directory OUT with the proof, and with the keys where some are made; returns the proof's stamp."""
+    with output_dir(out, force=force) as folder:
+        return write_proof(wish, folder, steps)
+
+
+def write_proof(wish: Wish, folder: Path, steps: Steps) -> dict[str, Any]:
+    """Write proof/, and keys/ where keys are made, into an existing folder; returns the proof's stamp.
 
     Circuit and witness are made in a directory that is gone afterwards: the witness holds what is to stay secret.
     """
-    with output_dir(out, force=force) as folder, tempfile.TemporaryDirectory(dir=folder) as scratch:
+    run_steps(["start"])  # what is missing is missed before a large circuit is written
+    if wish.keys:
+        read_versioned(wish.keys / KEY_FILE)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         circuit, proof = Path(scratch), folder / "proof"
         proof.mkdir()
         with steps.step("circuit"):

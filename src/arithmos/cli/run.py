@@ -1,4 +1,4 @@
-"""`arithmos run`: inputs -> the integers of a bundle's network."""
+"""`arithmos run`: inputs -> the integers, or the real numbers, of a bundle's network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from arithmos.targets.run import run
 @click.command("run")
 @flags.bundle
 @click.option("--input", "source", type=flags.EXISTING, required=True, help=".npy, .npz, .safetensors, or a picture.")
-@click.option("--target", default="engine", show_default=True, help="Which runner: engine, interpreter, onnx, c, …")
+@click.option(
+    "--target",
+    help="Which runner: engine, interpreter, onnx, c, …  [default: engine; clear where it is of polynomials]",
+)
 @flags.device
 @click.option("--every", is_flag=True, help="Every value of the network, not only the outputs.")
 @click.option(
@@ -34,8 +37,11 @@ from arithmos.targets.run import run
 @flags.as_json
 @flags.verbosity
 def command(bundle: Path, source: Path, out: Path | None, force: bool, as_json: bool, **given: Any) -> None:
-    """Run BUNDLE on a file of inputs: floats are rounded to its grid, integers are used as they are."""
-    every, target = given["every"], flags.on_device(given["target"], given["device"])
+    """Run BUNDLE on a file of inputs: floats are rounded to its grid, integers are used as they are.
+
+    A network of polynomials takes floats, and a value outside the interval of its polynomial ends the run.
+    """
+    every = given["every"]
     check_writable(out, several=every)
     flags.check_apart(out, bundle, source)
     shown = steps()
@@ -43,6 +49,7 @@ def command(bundle: Path, source: Path, out: Path | None, force: bool, as_json: 
         net = load(bundle)
         check_writable(out, several=every or len(net.outputs) > 1)
         inputs = read_inputs(source, read_facts(bundle))
+    target = flags.on_device(given["target"] or ("clear" if net.op_set == "poly" else "engine"), given["device"])
     with shown.step(f"run on {target}"):
         result = run(net, inputs, target=target, every=True) if every else run(net, inputs, target=target)
         named = result if isinstance(result, dict) else {net.outputs[0]: result}

@@ -69,7 +69,7 @@ def from_dataset(
         name, "test", data_dir, batch_size=batch_size, limit=skipped + n_labelled, preparation=preparation
     )
     origin["evaluated_on"] = f"{name}, test split" + (f", without the {skipped} for calibration" if skipped else "")
-    return Samples([*chosen], _without(labelled, skipped), origin)
+    return Samples([*chosen], without(labelled, skipped), origin)
 
 
 def samples_of(subject: Subject, given: Mapping[str, Any], *, required: bool) -> Samples | None:
@@ -111,7 +111,8 @@ def _rows(batch: Batch, start: int, stop: int) -> Batch:
     return batch[start:stop] if isinstance(batch, np.ndarray) else {name: a[start:stop] for name, a in batch.items()}
 
 
-def _without(batches: Iterator[tuple[np.ndarray, np.ndarray]], n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def without(batches: Iterator[tuple[np.ndarray, np.ndarray]], n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches without their first n images."""
     for images, labels in batches:
         drop = min(n, len(images))
         n -= drop

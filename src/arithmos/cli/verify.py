@@ -14,6 +14,7 @@ from arithmos.cli.bundle import read_facts
 from arithmos.cli.output import answer
 from arithmos.cli.progress import steps
 from arithmos.errors import UsageError, VerificationError
+from arithmos.evidence.compare import require_integers
 from arithmos.evidence.dump import MANIFEST_FILE
 from arithmos.evidence.recheck import verify_dump
 from arithmos.ir.codec import load
@@ -57,6 +58,7 @@ def command(subject: Path, as_json: bool, **given: Any) -> None:
         return
     with shown.step("load"):
         net = load(subject)
+        require_integers(net, "verified")
         inputs = inputs_to_verify(subject, net, read_facts(subject), given)
     found = agreement_of(
         net,

@@ -81,6 +81,12 @@ def difference(graph: Graph, name: str, expected: np.ndarray, actual: np.ndarray
 def require_integers(graph: Graph, purpose: str) -> None:
     """Raise UsageError for what is no graph, and for a float graph, whose floats depend on the order of a sum."""
     require_graph(graph)
+    if graph.op_set == "poly":
+        raise UsageError(
+            f"a network of polynomials cannot be {purpose}",
+            why="its results are real numbers, which depend on the order of a sum; integers are equal or not",
+            fix="`arithmos approximate` compares it with the exact network: the bundle's report.json says what it lost",
+        )
     if graph.op_set != "int":
         raise UsageError(
             f"only an integer graph can be {purpose}",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -121,8 +121,8 @@ def root(tensors: Iterable[dict[str, Any]]) -> str:
 
 def facts(entry: Entry) -> dict[str, Any]:
     """The entry as the manifest has it, without what depends on the file."""
-    found: dict[str, Any] = json.loads(json.dumps(asdict(entry)))
-    return found
+    found = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    return found | {"shape": list(entry.shape), "bound": list(entry.bound)}  # as JSON gives them back
 
 
 def _entry(graph: Graph, name: str, role: Role, op: str, samples: int) -> Entry:

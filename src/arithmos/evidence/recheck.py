@@ -19,6 +19,7 @@ from arithmos.evidence.dump import GRAPH_FILE, MANIFEST_FILE, exactly
 from arithmos.evidence.field import Field, integers, of_document, stored_facts
 from arithmos.evidence.field import stored as in_file
 from arithmos.evidence.manifest import SCHEMA, Entry, document, entries, facts
+from arithmos.evidence.product import EXACT
 from arithmos.evidence.tensor_files import FORMATS
 from arithmos.evidence.witness import witness as with_witness
 from arithmos.ir.check import problems_of
@@ -182,7 +183,7 @@ def _recomputed(
     graph: Graph, listed: dict[str, Entry], inputs: dict[str, np.ndarray], has_witness: bool, chunks: int
 ) -> Iterator[tuple[Entry, np.ndarray]]:
     """Every value as it follows from the dump's inputs."""
-    values = interpret(graph, inputs)
+    values = interpret(graph, inputs, ops=EXACT)
     for name, array in with_witness(graph, values, chunks=chunks) if has_witness else values:
         yield listed[name], array
 

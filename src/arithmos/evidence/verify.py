@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -65,6 +66,8 @@ class Check:
     interpreter_s: float
     order: dict[str, int] = field(repr=False)
     """Position of each value in graph order."""
+    accumulators: int = 0
+    """Of the elements of every value, how many are sums of products: of conv, linear or matmul."""
 
     @property
     def ok(self) -> bool:
@@ -92,7 +95,8 @@ class Check:
         lines += [f"{row.target}, {row.path}: no element was compared" for row in self.rows if row.result == "empty"]
         lines += [f"{name} was not compared: {why}" for name, why in _reasons(self.rows).items()]
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.samples.items())
-        lines.append(f"samples: {kinds}; {self.ties:,} roundings were exact ties")
+        sums = f"; {self.accumulators:,} elements are accumulators" if self.accumulators else ""
+        lines.append(f"samples: {kinds}; {self.ties:,} roundings were exact ties{sums}")
         return "\n".join(lines)
 
 
@@ -166,7 +170,12 @@ def against(executed: Graph, runs: Iterable[Run], targets: Sequence[str]) -> Che
         before += run.n
         counts[run.kind] = counts.get(run.kind, 0) + run.n
         interpreter_s += run.wall_s
-    return Check(tuple(rows), counts, n_ties, interpreter_s, order)
+    return Check(tuple(rows), counts, n_ties, interpreter_s, order, _accumulators(executed) * before)
+
+
+def _accumulators(graph: Graph) -> int:
+    sums = [graph.values[node.output].shape for node in graph.nodes if node.op in ("conv", "linear", "matmul")]
+    return sum(abs(math.prod(shape)) for shape in sums)
 
 
 def _started(graph: Graph, target: str) -> list[tuple[Row, Runner | None]]:

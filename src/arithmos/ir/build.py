@@ -46,7 +46,7 @@ class Builder:
         source: Source = Source(),
     ) -> str:
         """An input of the network. An integer graph needs its range."""
-        assert (range is None) == (self.op_set == "float"), "integer inputs have a range, float inputs have none"
+        assert (range is None) == (self.op_set != "int"), "integer inputs have a range, real inputs have none"
         name = self.fresh(name)
         self.values[name] = Value(name, tuple(shape), range, scale, source)
         self._inputs.append(name)
@@ -122,7 +122,7 @@ def prove(
             expect(_is_plain(attr), f"attribute {key} must be made of plain integers, got {attr!r}")
     try:
         shape = row.infer(*(values[name].shape for name in node.inputs), **node.attrs)
-        if op_set == "float":
+        if op_set != "int":
             return shape, None
         assert row.bound is not None
         facts = (Fact(values[n].shape, _proven(values[n]), constants.get(n)) for n in node.inputs)

@@ -10,6 +10,7 @@ from arithmos.ir.graph import Graph, Node, Value
 from arithmos.ir.interval import INT64, Interval, interval_of, narrowest_dtype
 from arithmos.ir.ops import OP_SETS
 from arithmos.ir.ops.op import ShapeError
+from arithmos.ir.ops.polynomial import problems_of_stages
 from arithmos.ir.scale import problem_of_scale
 
 
@@ -43,7 +44,7 @@ def problems_of(graph: Graph) -> list[str]:
         if name in known and graph.op_set == "int":
             problems.extend(_integer_problems(name, array, known[name].range))
     for name in graph.inputs:
-        if name in known and (known[name].range is None) != (graph.op_set == "float"):
+        if name in known and (known[name].range is None) != (graph.op_set != "int"):
             problems.append(f"input '{name}' has the range {known[name].range} in a {graph.op_set} graph")
         elif name in known and (interval := known[name].range) is not None and interval not in INT64:
             problems.append(f"input '{name}' needs {interval.bits} bits, int64 has 64")
@@ -90,6 +91,9 @@ def _node_problems(graph: Graph, name: str, node: Node, known: dict[str, Value])
     except ArithmosError as error:
         return [f"'{name}': {error.what}"]
     problems = []
+    if node.op == "polynomial":
+        stages = [graph.constants.get(stage) for stage in node.inputs[1:]]
+        problems += [f"'{name}': {problem}" for problem in problems_of_stages(stages)]
     if shape != value.shape:
         problems.append(f"'{name}' has shape {shape}, its entry says {value.shape}")
     if interval != value.range:

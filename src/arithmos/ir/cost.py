@@ -33,7 +33,8 @@ class Cost:
 
 
 WEIGHTED = frozenset({"conv", "linear", "matmul", "gather"})
-"""Integer ops whose constants are the network's parameters; those of others are multipliers, offsets and tables."""
+"""Integer ops whose constants are the network's parameters; those of others are multipliers, offsets and tables. In
+real graphs all constants are, but for the coefficients of polynomials."""
 
 
 def cost(graph: Graph) -> Cost:
@@ -51,7 +52,7 @@ def cost(graph: Graph) -> Cost:
                 node.output,
                 node.op,
                 macs(graph, node),
-                sum(sizes.values()) if graph.op_set == "float" or node.op in WEIGHTED else 0,
+                sum(sizes.values()) if _holds_parameters(graph, node) else 0,
                 sum(sizes.values()) if is_table else 0,
                 elements(graph.values[node.output].shape),
                 0 if interval is None else interval.width,
@@ -64,6 +65,10 @@ def cost(graph: Graph) -> Cost:
         sum(r.table_entries for r in rows),
         max((r.bits for r in rows), default=0),
     )
+
+
+def _holds_parameters(graph: Graph, node: Node) -> bool:
+    return node.op in WEIGHTED or graph.op_set == "float" or (graph.op_set == "poly" and node.op != "polynomial")
 
 
 def elements(shape: tuple[int, ...]) -> int:

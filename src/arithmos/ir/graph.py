@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 """Extents of the axes. An entry -k stands for k times the batch size: (-1, 3, 32, 32) is any number of images."""
 
 BATCH = -1
-OpSet = Literal["float", "int"]
+OpSet = Literal["float", "int", "poly"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A named tensor. `range` is proven (None in a float graph); `scale` is a label and may be missing."""
+    """A named tensor. `range` is proven (None but in integer graphs); `scale` is a label and may be missing."""
 
     name: str
     shape: Shape

@@ -8,20 +8,27 @@ import numpy as np
 
 from arithmos.errors import UsageError
 from arithmos.ir.border import fits
+from arithmos.ir.escape import check_inside
 from arithmos.ir.graph import Graph, Node
 from arithmos.ir.interval import interval_of
 from arithmos.ir.ops import OP_SETS
+from arithmos.ir.ops.op import Op
 
 
 def interpret(
-    graph: Graph, inputs: Mapping[str, np.ndarray], *, dtype: type = np.float32
+    graph: Graph,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    dtype: type = np.float32,
+    ops: Mapping[str, Op] | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Every computed value in graph order, inputs first; integers as int64, floats as `dtype`
-    (integers given to a float graph too, except where they are indices).
+    (integers given to a float graph too, except where they are indices). ops: other rows that compute the same.
 
     A value is dropped after its last reader, so the memory is that of the live values. An integer that leaves its
     proven range, or an array of another shape, would be a defect of arithmos and stops the run: no silent wrap.
-    Raises UsageError for inputs of a float graph that choose rows of a constant and are no such rows.
+    Raises UsageError for inputs of a float graph that choose rows of a constant and are no such rows, RangeEscape where
+    a value leaves the interval of its polynomial.
     """
     kind = np.int64 if graph.op_set == "int" else dtype
     whole = set() if graph.op_set == "int" else indices(graph)
@@ -31,12 +38,15 @@ def interpret(
     for node in graph.nodes:
         for name in node.inputs:
             remaining[name] = remaining.get(name, 0) + 1
-    table = OP_SETS[graph.op_set]
+    table = ops or OP_SETS[graph.op_set]
     for node in graph.nodes:
         kept = whole if node.op == "gather" or node.output in whole else set()
         arrays = [_cast(live[n] if n in live else graph.constants[n], kind, n in kept) for n in node.inputs]
         if node.op == "gather" and graph.op_set == "float":
             _check_rows(graph, node, *arrays)
+        if node.op == "polynomial":
+            check_inside(graph, node, arrays[0])
+            arrays[1:] = [graph.constants[n] for n in node.inputs[1:]]  # coefficients keep their float64
         result = table[node.op].run(*arrays, **node.attrs)
         value = graph.values[node.output]
         if not fits(value.shape, result.shape):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from arithmos.ir.border import format_shape
 from arithmos.ir.cost import cost
+from arithmos.ir.depth import ActivationDepth, depth
 from arithmos.ir.graph import Graph
 from arithmos.ir.scale import Dyadic, PerChannel, PowerOfTwo, Scale
 
@@ -24,6 +25,7 @@ def format_scale(scale: Scale | None) -> str:
 def rows(graph: Graph) -> list[tuple[str, ...]]:
     """(value, op, shape, range, bits, scale, MACs, source) of inputs and nodes, as text."""
     macs = {r.name: r.macs for r in cost(graph).nodes}
+    polynomials = {a.name: a for a in depth(graph).activations}
     ops = {node.output: node.op for node in graph.nodes}
     table: list[tuple[str, ...]] = []
     for name in (*graph.inputs, *ops):
@@ -31,9 +33,9 @@ def rows(graph: Graph) -> list[tuple[str, ...]]:
         table.append(
             (
                 name,
-                ops.get(name, "input"),
+                ops.get(name, "input") + (f" {list(polynomials[name].degrees)}" if name in polynomials else ""),
                 format_shape(value.shape),
-                str(value.range or ""),
+                _taken(polynomials[name]) if name in polynomials else str(value.range or ""),
                 str(value.range.width) if value.range else "",
                 format_scale(value.scale),
                 f"{macs[name]:,}" if macs.get(name) else "",
@@ -41,6 +43,11 @@ def rows(graph: Graph) -> list[tuple[str, ...]]:
             )
         )
     return table
+
+
+def _taken(polynomial: ActivationDepth) -> str:
+    """What a polynomial takes, in the place of the range that integers have."""
+    return "" if polynomial.bound is None else f"|x| <= {polynomial.bound:.6g}"
 
 
 COLUMNS = ("value", "op", "shape", "range", "bits", "scale", "MACs", "source")
@@ -51,10 +58,16 @@ def as_text(graph: Graph) -> str:
     lines = [COLUMNS, *rows(graph)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
     body = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-    total = cost(graph)
+    total, deep = cost(graph), depth(graph)
+    if graph.op_set == "poly":
+        kept = (
+            f"{len(deep.activations)} polynomials of {deep.multiplications:,} multiplications, "
+            f"{deep.levels} levels deep, {deep.activation_levels} of them in polynomials"
+        )
+    else:
+        kept = f"{total.table_entries:,} table entries, widest value {total.widest_bits} bits"
     body.append(
-        f"{len(graph.nodes)} nodes, {total.macs:,} MACs, {total.parameters:,} parameters, "
-        f"{total.table_entries:,} table entries, widest value {total.widest_bits} bits; "
+        f"{len(graph.nodes)} nodes, {total.macs:,} MACs, {total.parameters:,} parameters, {kept}; "
         f"outputs: {', '.join(graph.outputs)}"
     )
     return "\n".join(body) + "\n"

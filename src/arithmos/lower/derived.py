@@ -32,7 +32,8 @@ class Derived:
         """source * gain * product of step ** power, in float64, by `product`'s order of operations."""
         source = constants[self.source] if isinstance(self.source, str) else self.source
         sized = ((along(steps[owner], self.axis), power) for owner, power in self.powers.items())
-        return product(np.asarray(source, dtype=np.float64) * self.gain, sized)
+        real = np.asarray(source, dtype=np.float64)
+        return product(real if self.gain == 1 else real * self.gain, sized)
 
     def integers(self, constants: Mapping[str, np.ndarray], steps: Mapping[str, np.ndarray]) -> np.ndarray:
         """The constant as int64. Raises RangeError where it has no levels and leaves 2**62."""

@@ -95,4 +95,7 @@ def product(source: np.ndarray, powers: Iterable[tuple[np.ndarray, int]]) -> np.
             above = above * size**power
         else:
             below = below * size**-power
-    return np.asarray((source * above) / below)
+    for other, combined in ((above, np.multiply), (below, np.divide)):
+        if other.ndim or other != 1:  # a factor of 1 changes nothing, and layers of 100 million weights exist
+            source = combined(source, other)
+    return np.asarray(source)

@@ -58,7 +58,7 @@ def assign_grids(graph: Graph, stats: Stats, recipe: Recipe) -> dict[str, Grid]:
             why=f"the first is '{missing[0]}'; the statistics belong to another graph",
             fix="call ar.calibrate on the same graph",
         )
-    positive = nonnegative_values(graph, stats)
+    positive, made_by = nonnegative_values(graph, stats), producers(graph)
     edges = {node.inputs[0] for node in edge_layers(graph)} | set(graph.inputs)
     grids = {}
     for name, seen in stats.observations.items():
@@ -70,10 +70,29 @@ def assign_grids(graph: Graph, stats: Stats, recipe: Recipe) -> dict[str, Grid]:
             local = dataclasses.replace(local, activation_bits=max(recipe.edge_bits, local.activation_bits))
         bits, observer = local.activation_bits, local.activation_observer_used
         levels = symmetric(bits, nonnegative=name in positive)
-        limit = threshold(seen, observer, levels, recipe.scales)
+        if observer == "zkcnn":
+            limit = zkcnn_threshold(made_by, stats, name)
+        else:
+            limit = threshold(seen, observer, levels, recipe.scales)
         grids[name] = Grid(admissible_step(limit / levels.hi, recipe.scales), levels, name)
     grids = unify_scales(graph, grids, equal_joins=recipe.joins == "equal")
     return unify_scales(graph, coarsen_joins(graph, grids, recipe), equal_joins=recipe.joins == "equal")
+
+
+def zkcnn_threshold(made_by: Mapping[str, Node], stats: Stats, name: str) -> float:
+    """max(x, 0) + max(-x, 0) of the accumulators x behind a relu, of both signs although relu keeps one; else max |x|.
+
+    With 255 levels and a power of two this is the step that zkCNN takes for accumulators of this extent. 1.0 for a
+    value that was zero throughout. Source: Liu, Xie, Zhang, doi:10.1145/3460120.3485379, and its program.
+    """
+    node, seen = made_by.get(name), stats.observations[name]
+    if node is None or node.op != "relu":
+        return seen.magnitude or 1.0
+    before = node.inputs[0]
+    while (pool := made_by.get(before)) is not None and pool.op == "max_pool":
+        before = pool.inputs[0]  # maxima are taken of accumulators, too: the extent is of those before
+    x = stats.observations[before]
+    return (max(x.hi, 0.0) - min(x.lo, 0.0)) or 1.0
 
 
 def edge_layers(graph: Graph) -> list[Node]:

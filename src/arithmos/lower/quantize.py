@@ -12,6 +12,7 @@ from arithmos.lower.lower import lower
 from arithmos.lower.recipe import Recipe, refuse_unmatched
 from arithmos.lower.refine import refine
 from arithmos.lower.rules import unsupported
+from arithmos.lower.settle import settle
 from arithmos.passes.dead_code import dead_code
 from arithmos.passes.drop_units import drop_units
 from arithmos.passes.equalize import equalize
@@ -72,6 +73,8 @@ def prepared_by(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> tuple[
     if "equalize" in recipe.corrections:
         prepared = equalize(prepared)
         stats = calibrate(prepared, stats.samples)
+    if recipe.follows("zkcnn"):
+        stats = settle(prepared, stats, recipe)
     return prepared, stats
 
 

@@ -15,10 +15,13 @@ from typing import Any, Literal, Self
 import tomlkit
 
 from arithmos.errors import ArithmosError, UsageError
+from arithmos.lower.polynomial_recipe import PolynomialRecipe
 from arithmos.quant.observe import percentile
 
 PER_NODE = ("weight_bits", "activation_bits", "weight_observer", "activation_observer", "weight_scale")
 """The fields that an override may set for some nodes."""
+
+POLYNOMIAL_FIELDS = frozenset(f.name for f in fields(PolynomialRecipe))
 
 CORRECTIONS = ("equalize", "bias", "batch_norm")
 
@@ -27,12 +30,17 @@ CORRECTIONS = ("equalize", "bias", "batch_norm")
 class Recipe:
     """How a float graph becomes integers. One value for all its stages, because a bundle keeps it as one file.
 
+    `Recipe(method="composite", alpha=12)`, or with any other fields of PolynomialRecipe alone, is a PolynomialRecipe:
+    how a float graph becomes polynomials. One name for what the user writes, one value for each way.
+
     overrides: {glob on torch module path or value name: {field: value}}, fields of PER_NODE only; later globs win, and
     any of them goes before edge_bits. Raises UsageError with every unknown field and bad value.
     """
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
-        """Refuse unknown fields before the generated constructor meets them."""
+        """Refuse unknown fields before the generated constructor meets them; the other recipe's make that one."""
+        if given and given.keys() <= POLYNOMIAL_FIELDS:
+            return PolynomialRecipe(**given)  # type: ignore[return-value]
         refuse_unknown(given, [f.name for f in fields(cls)])
         return object.__new__(cls)
 
@@ -55,7 +63,8 @@ class Recipe:
     activation_observer: str = field(
         default="auto",
         metadata={
-            "help": "auto, minmax, mse, percentile:P; auto: minmax from 7 bits on, mse at 5 and 6, then percentile:99.9"
+            "help": "auto, minmax, mse, percentile:P, or zkcnn (that prover's rule); auto: minmax from 7 bits on, "
+            "mse at 5 and 6, then percentile:99.9"
         },
     )
     weight_scale: Literal["channel", "tensor"] = field(
@@ -108,6 +117,11 @@ class Recipe:
                 chosen |= values
         return chosen
 
+    def follows(self, observer: str) -> bool:
+        """Whether the activations of any node have this observer."""
+        chosen = [values.get("activation_observer") for values in self.overrides.values()]
+        return observer in (self.activation_observer, *chosen)
+
     @property
     def weight_observer_used(self) -> str:
         """The weight observer with auto resolved."""
@@ -128,6 +142,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "scales": ("dyadic", "power_of_two"),
     "joins": ("fused", "equal"),
     "rounding": ("nearest", "descent", "adaround"),
+}
+OBSERVERS = {
+    "weight_observer": ("auto", "minmax", "mse"),
+    "activation_observer": ("auto", "minmax", "mse", "zkcnn"),
 }
 BIT_RANGES = {"weight_bits": (1, 16), "activation_bits": (1, 16), "edge_bits": (1, 16), "multiplier_bits": (8, 31)}
 
@@ -176,11 +194,12 @@ def _value_problems(name: str, value: Any) -> list[str]:
         return [
             f"there is no correction {c!r}, there are {', '.join(CORRECTIONS)}" for c in value if c not in CORRECTIONS
         ]
-    if name.endswith("_observer") and value not in ("auto", "minmax", "mse"):
+    known = OBSERVERS.get(name, ())
+    if known and value not in known:
         try:
             percentile(str(value))
         except ArithmosError:
-            return [f"{name} must be auto, minmax, mse or percentile:P with 0 < P <= 100, got {value!r}"]
+            return [f"{name} must be {', '.join(known)} or percentile:P with 0 < P <= 100, got {value!r}"]
     return []
 
 
@@ -196,6 +215,13 @@ def from_mapping(data: Mapping[str, Any], where: str = "") -> Recipe:
 def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], where: str = "") -> None:
     """Raise UsageError naming every unknown key with the closest known one."""
     unknown = [_unknown(key, known) for key in given if key not in known]
+    if mixed := [key for key in given if key not in known and key in POLYNOMIAL_FIELDS]:
+        raise UsageError(
+            "this recipe mixes integers and polynomials",
+            where=where,
+            why=f"{', '.join(mixed)} {'choose' if len(mixed) > 1 else 'chooses'} polynomials, the others integers",
+            fix="make two recipes: one for ar.quantize, one for ar.approximate",
+        )
     if unknown:
         raise UsageError(
             "this recipe has unknown keys",

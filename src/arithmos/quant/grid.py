@@ -46,8 +46,11 @@ def nearest_levels(x: np.ndarray, levels: Interval, *, odd: bool = False) -> np.
 
     Ties go towards +inf. Odd numbers of [-1, 1] are binary weights: the sign of x, + for 0.
     """
-    nearest = 2 * np.floor(x / 2) + 1 if odd else np.floor(x + 0.5)
-    return np.asarray(np.clip(nearest, levels.lo, levels.hi), dtype=np.int64)
+    nearest = np.asarray(x / 2 if odd else x + 0.5)
+    np.floor(nearest, out=nearest)
+    if odd:
+        nearest = 2 * nearest + 1
+    return np.clip(nearest, levels.lo, levels.hi, out=nearest).astype(np.int64)
 
 
 def round_half_up(x: np.ndarray) -> np.ndarray:

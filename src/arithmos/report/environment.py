@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +16,7 @@ from typing import Any
 from arithmos import __version__, native, settings
 from arithmos.errors import ArithmosError
 from arithmos.extras import require
+from arithmos.targets.ezkl.tool import INSTALL
 
 VECTOR_FLAGS = (
     "avx2",
@@ -46,6 +49,7 @@ PACKAGES: dict[str, str] = {
     "matplotlib": "report",
     "lightning-fabric": "train",
     "tensorboardX": "train",
+    "groth16py": "groth16",
 }
 """package -> the extra that installs it, "" for the base."""
 
@@ -96,7 +100,7 @@ def abilities() -> list[Ability]:
         )
         for extra, packages in extras.items()
     ]
-    return [*rows, _compiler(), _accelerator()]
+    return [*rows, _compiler(), _accelerator(), *(_other(name) for name in OTHERS)]
 
 
 GIVES = {
@@ -106,7 +110,21 @@ GIVES = {
     "data": "data sets and pictures as inputs",
     "report": "HTML page and plots",
     "train": "training on several devices, TensorBoard files",
+    "groth16": "proofs in zero knowledge, and their verification",
 }
+
+
+OTHERS: dict[str, tuple[str, str, Callable[[str], str | None]]] = {
+    "snarkjs": ("keys of a ceremony for proofs", "npm install -g snarkjs@0.7.6", shutil.which),
+    "ezkl": ("proofs of what target ezkl writes", INSTALL, installed),
+}
+"""Tools of others that no extra installs: what each gives, the command that installs it, and what finds it."""
+
+
+def _other(name: str) -> Ability:
+    gives, command, find = OTHERS[name]
+    found = find(name)
+    return Ability(name + (f" ({found})" if found else ""), gives, found is not None, f"optional: {command}")
 
 
 def _compiler() -> Ability:

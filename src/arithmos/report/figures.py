@@ -40,7 +40,8 @@ class Figure:
 def figures(net: Graph, facts: Mapping[str, Any]) -> list[Figure]:
     """Every figure that has something to show, in the order of the page."""
     layers = facts.get("layers", [])
-    made = (widths(net, layers), error(layers), weights(net), activations(layers), macs(net))
+    proved = proof(facts.get("proof", {}))
+    made = (widths(net, layers), error(layers), weights(net), activations(layers), macs(net), proved)
     return [figure for figure in made if figure.rows]
 
 
@@ -176,4 +177,17 @@ def macs(net: Graph) -> Figure:
         "Multiply-accumulates (left) and parameters (right) of each layer that multiplies.",
         ("value", "op", "macs", "parameters", "elements", "accumulator_bits"),
         rows,
+    )
+
+
+def proof(facts: Mapping[str, Any]) -> Figure:
+    """Constraints and non-zeros of a proof's circuit by layer and gadget; facts: report.json's "proof"."""
+    columns = ("value", "gadget", "elements", "constraints", "nonzeros")
+    return Figure(
+        "proof",
+        "Constraints of the proof",
+        "Constraints (left) and the coefficients in them, at most (right), of each layer and gadget. A layer that is "
+        "linear costs none: its weights are constants.",
+        columns,
+        tuple(tuple(row[key] for key in columns) for row in facts.get("rows", [])),
     )

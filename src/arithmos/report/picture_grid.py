@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from arithmos.report.plots import THEMES, WIDTH_IN, Theme, as_png, canvas
+from arithmos.report.canvas import THEMES, WIDTH_IN, Theme, as_png, canvas
 
 NAMED_CLASSES = 20
 """Up to so many classes are named: one a row of pictures, one a bar."""

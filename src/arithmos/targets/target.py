@@ -50,6 +50,8 @@ BUILT_IN = {
     "onnx": "arithmos.targets.onnx:TARGET",
     "c": "arithmos.targets.c:TARGET",
     "zk": "arithmos.targets.zk:TARGET",
+    "ezkl": "arithmos.targets.ezkl:TARGET",
+    "zkcnn": "arithmos.targets.zkcnn:TARGET",
 }
 
 
@@ -94,6 +96,12 @@ def _on_device(target: Target, choose: Callable[[str], Target] | None, device: s
 
 def preflight(graph: Graph, target: Target) -> None:
     """Raise UnsupportedNetwork with every node the target cannot run, each with its source."""
+    if graph.op_set != "int":
+        raise UnsupportedNetwork(
+            f"target '{target.name}' runs integers",
+            why=f"this is a {'network of polynomials' if graph.op_set == 'poly' else 'float graph'}",
+            fix="quantize the trained network: `arithmos quantize`, ar.quantize; target 'clear' runs real numbers",
+        )
     problems = []
     for node in graph.nodes:
         why = "" if node.op in target.ops else f"'{target.name}' has no '{node.op}'"
@@ -102,8 +110,6 @@ def preflight(graph: Graph, target: Target) -> None:
             problems.append(
                 f"{node.output}: {why}" + (f", from {s}" if (s := str(graph.values[node.output].source)) else "")
             )
-    if graph.op_set != "int":
-        problems.insert(0, "the graph is a float graph, targets run integers")
     if problems:
         raise UnsupportedNetwork(
             f"target '{target.name}' cannot run {len(problems)} of {len(graph.nodes)} nodes",

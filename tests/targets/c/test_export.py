@@ -49,7 +49,7 @@ def as_text(*arrays: np.ndarray) -> bytes:
     return "\n".join(" ".join(map(str, a[i].ravel().tolist())) for i in range(n) for a in arrays).encode()
 
 
-@pytest.mark.parametrize("trace", [False, True])
+@pytest.mark.parametrize("trace", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_everything_is_clean_under_sanitizers(everything: Graph, tmp_path: Path, trace: bool) -> None:
     # The corners are the inputs that would overflow a type that is too narrow.
     worst = list(all_inputs(everything, 1))[2:]

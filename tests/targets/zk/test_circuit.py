@@ -143,4 +143,4 @@ def test_the_plan_and_its_refusal() -> None:
     admit_memory(plan, 1 << 30)
     with pytest.raises(UsageError) as caught:
         admit_memory(plan, 10_000_000)
-    assert caught.value.what == "the proof needs about 0.02 GB, allowed are 0.01 GB"
+    assert caught.value.what == "the proof needs about 22.9 MB, allowed are 10.0 MB"

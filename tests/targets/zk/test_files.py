@@ -15,11 +15,12 @@ from arithmos.ir.interval import interval_of
 from arithmos.targets.zk.circuit import constrain, planned
 from arithmos.targets.zk.combination import Combination, constants
 from arithmos.targets.zk.field import MODULUS, integer, limbs, signed
-from arithmos.targets.zk.layout import MAP_FILE, named, read_map
+from arithmos.targets.zk.layout import named
 from arithmos.targets.zk.r1cs import Header, R1csWriter, part_of, read_header, read_parts
 from arithmos.targets.zk.satisfied import satisfied
 from arithmos.targets.zk.statement import statement
 from arithmos.targets.zk.system import Block, Label
+from arithmos.targets.zk.versioned import MAP_FILE, read_versioned
 from arithmos.targets.zk.wtns import WtnsWriter, read_wtns
 from targets.zk.conftest import Written, image
 
@@ -97,7 +98,7 @@ def test_every_changed_wire_breaks_a_constraint(written: Written, kind: str) -> 
     """Every wire in turn; the failure is named by layer, gadget and element."""
     witness = read_wtns(written.folder / "witness.wtns")
     parts = list(read_parts(written.folder / "circuit.r1cs"))
-    map_ = read_map(written.folder / MAP_FILE)
+    map_ = read_versioned(written.folder / MAP_FILE)
     rng = np.random.default_rng(0)
     for wire in range(1, written.circuit.n_wires) if kind == "bit" else rng.integers(1, written.circuit.n_wires, 60):
         changed = witness.copy()
@@ -142,7 +143,7 @@ def test_pixels_that_no_window_reads_are_the_only_free_wires(written: Written) -
 
 
 def test_names(written: Written) -> None:
-    map_ = read_map(written.folder / MAP_FILE)
+    map_ = read_versioned(written.folder / MAP_FILE)
     first, n, value, gadget, per, _ = map_["constraints"][-1]
     assert named(map_, first) == f"logits, output, element (0, 0), constraint {first}"
     assert (value, gadget, per, n) == ("logits", "output", 1, 4)
@@ -199,13 +200,3 @@ def test_a_witness_of_another_circuit(written: Written) -> None:
         with pytest.raises(UsageError) as caught:
             satisfied(parts, changed, n)
         assert caught.value.why == why
-
-
-def test_a_map_of_another_version(written: Written, tmp_path: Path) -> None:
-    path = tmp_path / MAP_FILE
-    path.write_text((written.folder / MAP_FILE).read_text().replace('"schema": 1', '"schema": 9'))
-    with pytest.raises(UsageError, match="has schema 9"):
-        read_map(path)
-    path.write_text("{")
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_map(path)

@@ -17,10 +17,11 @@ from arithmos.targets.zk.circuit import planned
 from arithmos.targets.zk.export import WTNS_FILE, write_circuit, write_witness
 from arithmos.targets.zk.field import MODULUS
 from arithmos.targets.zk.groth16 import ProverOutOfMemory, run_steps
-from arithmos.targets.zk.keys import DEVELOPMENT, KEY_FILE, PROVING_KEY, VERIFYING_KEY, solidity
-from arithmos.targets.zk.proof import PROOF_FILE, PUBLIC_FILE, STAMP_FILE, prove
+from arithmos.targets.zk.keys import DEVELOPMENT, PROVING_KEY, VERIFYING_KEY, setup, solidity
+from arithmos.targets.zk.proof import PROOF_FILE, PUBLIC_FILE, prove
 from arithmos.targets.zk.statement import statement
 from arithmos.targets.zk.verification import verify
+from arithmos.targets.zk.versioned import KEY_FILE, STAMP_FILE
 from targets.zk.conftest import Proved, Written, image, network
 
 
@@ -179,6 +180,18 @@ def test_truncated_keys(proof: Proved, written: Written, tmp_path: Path) -> None
     with pytest.raises(UsageError) as caught:
         prove(written.folder, written.folder / WTNS_FILE, proof.keys, tmp_path)
     assert caught.value.what == "the prover refuses 'load'"
+
+
+def test_the_proving_key_of_another_circuit(proof: Proved, written: Written, tmp_path: Path) -> None:
+    """The stamp is this circuit's; the key beside it was made for the same shapes and other weights."""
+    other, folder = network(1), tmp_path / "other"
+    for name in (folder, made := tmp_path / "made"):
+        name.mkdir()
+    write_circuit(planned(statement(other), ("input", "output")), folder, model=digest(other), output="values")
+    setup(folder, made)
+    shutil.copy(made / PROVING_KEY, proof.keys / PROVING_KEY)
+    with pytest.raises((UsageError, VerificationError)):
+        prove(written.folder, written.folder / WTNS_FILE, proof.keys, tmp_path)
 
 
 def test_out_of_memory_is_reported_with_the_prediction(written: Written) -> None:

@@ -71,11 +71,15 @@ def _weighted_bound(x: Interval, rows: np.ndarray, bias: np.ndarray | None) -> I
 
 
 def _row_sums(rows: np.ndarray, side: np.ufunc) -> list[int]:
-    """Sums of max(w, 0) or min(w, 0), exact at any size: the halves of 32 bits are summed apart, each below 2**63 for
-    rows of under 2**31 numbers. Some rows at a time: layers of 100 million weights exist."""
+    """Sums of max(w, 0) or min(w, 0), exact at any size: where int64 might not hold one, the halves of 32 bits are
+    summed apart, each below 2**63 for rows of under 2**31 numbers. Some rows at a time: layers of 100 million weights
+    exist."""
     sums: list[int] = []
     for start in range(0, len(rows), ROWS):
-        part = side(rows[start : start + ROWS].astype(np.int64), 0)
+        part = side(rows[start : start + ROWS].astype(np.int64, copy=False), 0)
+        if max(int(part.max(initial=0)), -int(part.min(initial=0))) * part.shape[1] < 1 << 62:
+            sums += part.sum(axis=1).tolist()
+            continue
         high, low = (part >> 32).sum(axis=1).tolist(), (part & 0xFFFFFFFF).sum(axis=1).tolist()
         sums += [(upper << 32) + lower for upper, lower in zip(high, low, strict=True)]
     return sums

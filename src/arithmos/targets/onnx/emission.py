@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,10 @@ import numpy as np
 from arithmos.ir.graph import Graph, Shape
 from arithmos.ir.interval import Interval, interval_of, narrowest_dtype
 from arithmos.targets.onnx.carrier import DOUBLE, FLOAT, LIMIT, LONG
+from arithmos.targets.onnx_file import OnnxNode
 
 BEFORE_ALL = -(1 << 63)
 """The end of a Slice that runs backwards past the first element."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnnxNode:
-    """One node of the ONNX graph; every operator used here has one output. `to` of a Cast is a numpy type name."""
-
-    op: str
-    inputs: tuple[str, ...]
-    output: str
-    attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Emission:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from arithmos.ir.graph import Graph
-from arithmos.targets.onnx import backend
-from arithmos.targets.onnx.model import Model, build
+from arithmos.targets import onnx_file
+from arithmos.targets.onnx.model import build
+from arithmos.targets.onnx_file import Model
 
 EXTERNAL_BYTES = 1 << 30
 """More weights than this are written beside the model instead of into it."""
@@ -45,9 +46,9 @@ def export(graph: Graph, folder: Path, *, every: bool = False, external_bytes: i
     model.onnx.data. Raises MissingTool without onnx; onnx's checker has passed when this returns.
     """
     model = build(graph, every)
-    backend.write(model, folder / backend.MODEL_FILE, external_bytes)
+    onnx_file.write(model, folder / onnx_file.MODEL_FILE, external_bytes)
     manifest = {key.removeprefix("arithmos."): item for key, item in model.metadata.items()}
-    manifest |= {"schema": 1, "opset": backend.OPSET, "model": backend.MODEL_FILE}
+    manifest |= {"schema": 1, "opset": onnx_file.OPSET, "model": onnx_file.MODEL_FILE}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     (folder / "README.md").write_text(_readme(model))
 
@@ -61,7 +62,9 @@ def _readme(model: Model) -> str:
     rows += [_row("value", facts) for facts in meta["arithmos.values"]]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
-    return _README.format(model=backend.MODEL_FILE, feeds=feeds, digest=meta["arithmos.digest"], table="\n".join(lines))
+    return _README.format(
+        model=onnx_file.MODEL_FILE, feeds=feeds, digest=meta["arithmos.digest"], table="\n".join(lines)
+    )
 
 
 def _row(what: str, facts: dict[str, Any]) -> tuple[str, ...]:

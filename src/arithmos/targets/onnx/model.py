@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from arithmos.ir.border import format_shape
 from arithmos.ir.codec import digest, encode_scale
-from arithmos.ir.graph import Graph, Node, Shape
+from arithmos.ir.graph import Graph, Node
 from arithmos.targets.onnx import elementwise, layout, sums
 from arithmos.targets.onnx.elementwise import Emitted
-from arithmos.targets.onnx.emission import Emission, OnnxNode
+from arithmos.targets.onnx.emission import Emission
+from arithmos.targets.onnx_file import Model, Port
 
 EMIT: dict[str, Callable[[Emission, Node], Emitted]] = elementwise.EMIT | layout.EMIT | sums.EMIT
 """The coverage table: one emitter for each op."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An input or output: the network's value, its tensor in the model, the integer type that crosses the border."""
-
-    value: str
-    tensor: str
-    dtype: str
-    shape: Shape
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """Everything that goes into the file. Initializers that are the network's are in their narrowest integer type."""
-
-    name: str
-    nodes: tuple[OnnxNode, ...]
-    initializers: dict[str, np.ndarray]
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    metadata: dict[str, Any]
 
 
 def build(graph: Graph, every: bool) -> Model:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from arithmos.ir.graph import Graph
+from arithmos.targets import onnx_file
 from arithmos.targets.onnx import backend
 from arithmos.targets.onnx.backend import Level
 from arithmos.targets.onnx.model import build
@@ -22,11 +23,11 @@ def prepare(graph: Graph, every: bool, *, level: Level = "all", threads: int = 0
     """Outputs, or every value. Neither level nor threads changes an integer: every sum is exact in any order."""
     model = build(graph, every)
     if sum(array.nbytes for array in model.initializers.values()) <= IN_MEMORY_BYTES:
-        made = backend.session(backend.to_proto(model).SerializeToString(), level=level, threads=threads)
+        made = backend.session(onnx_file.to_proto(model).SerializeToString(), level=level, threads=threads)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / backend.MODEL_FILE
-            backend.write(model, path, IN_MEMORY_BYTES)
+            path = Path(folder) / onnx_file.MODEL_FILE
+            onnx_file.write(model, path, IN_MEMORY_BYTES)
             made = backend.session(path, level=level, threads=threads)
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

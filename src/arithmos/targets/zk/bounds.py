@@ -11,7 +11,8 @@ import numpy as np
 
 from arithmos.ir.graph import Graph
 from arithmos.ir.ops import INT
-from arithmos.targets.zk.place import Bounds, Place, one_sample
+from arithmos.targets.one_sample import one_sample
+from arithmos.targets.zk.place import Bounds, Place
 
 MONOTONE = frozenset(
     {"add", "maximum", "clip", "max_pool", "sum_pool", "reduce_sum", "reduce_max", "reshape", "transpose", "concat"}

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from arithmos.ir.graph import Graph
+from arithmos.targets.one_sample import one_sample
 from arithmos.targets.zk.affine import AFFINE, is_affine
 from arithmos.targets.zk.bounds import bounds
 from arithmos.targets.zk.combination import Combination, Extent, Signal, constants, gathered
 from arithmos.targets.zk.gadgets.domain import check_domain
-from arithmos.targets.zk.place import Bounds, Place, one_sample
+from arithmos.targets.zk.place import Bounds, Place
 from arithmos.targets.zk.rules import GADGETS
 from arithmos.targets.zk.system import Assignment, Block, Constraints, Label, System, zero
 from arithmos.targets.zk.tally import Count, Tally

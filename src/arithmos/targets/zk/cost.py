@@ -94,8 +94,8 @@ def admit_memory(plan: Plan, max_bytes: int) -> None:
     """Raise UsageError where the prover is expected to need more."""
     if plan.memory_bytes.expected > max_bytes:
         raise UsageError(
-            f"the proof needs about {plan.memory_bytes.expected / 1e9:.2f} GB, allowed are {max_bytes / 1e9:.2f} GB",
-            why=f"{plan.constraints:,} constraints; predicted {memory_text(plan)}",
+            f"the proof needs about {amount(plan.memory_bytes.expected)}, allowed are {amount(max_bytes)}",
+            why=f"predicted are {memory_text(plan)}",
             fix="allow more (--max-memory), or quantize to fewer bits, or prove a smaller network",
         )
 
@@ -103,7 +103,12 @@ def admit_memory(plan: Plan, max_bytes: int) -> None:
 def memory_text(plan: Plan) -> str:
     """What the plan says of memory."""
     memory = plan.memory_bytes
-    return f"{memory.least / 1e9:.2f} to {memory.most / 1e9:.2f} GB of memory for {plan.constraints:,} constraints"
+    return f"{amount(memory.least)} to {amount(memory.most)} of memory for {plan.constraints:,} constraints"
+
+
+def amount(size_bytes: float) -> str:
+    """In GB, or in MB where that is less than one."""
+    return f"{size_bytes / 1e9:,.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.1f} MB"
 
 
 def _estimate(model: tuple[float, float, float], constraints: int, nonzeros: int) -> Estimate:

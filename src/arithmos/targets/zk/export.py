@@ -14,10 +14,11 @@ from arithmos.ir.codec import digest, random_inputs
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import interpret
 from arithmos.targets.zk.circuit import Circuit, assign, constrain, planned, size
-from arithmos.targets.zk.layout import MAP_FILE, Rows, document
+from arithmos.targets.zk.layout import Rows, document
 from arithmos.targets.zk.r1cs import Header, R1csWriter
 from arithmos.targets.zk.statement import statement
 from arithmos.targets.zk.system import Block
+from arithmos.targets.zk.versioned import MAP_FILE
 from arithmos.targets.zk.wtns import WtnsWriter
 
 R1CS_FILE, WTNS_FILE, INPUT_FILE = "circuit.r1cs", "witness.wtns", "input.npz"

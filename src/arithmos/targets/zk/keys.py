@@ -20,10 +20,9 @@ from arithmos.errors import UsageError
 from arithmos.targets.zk.export import R1CS_FILE
 from arithmos.targets.zk.field import NAME
 from arithmos.targets.zk.groth16 import run_steps
-from arithmos.targets.zk.layout import MAP_FILE, read_map
+from arithmos.targets.zk.versioned import KEY_FILE, MAP_FILE, SCHEMA, read_versioned
 
-SCHEMA = 1
-PROVING_KEY, VERIFYING_KEY, KEY_FILE = "proving.key", "verifying_key.json", "key.json"
+PROVING_KEY, VERIFYING_KEY = "proving.key", "verifying_key.json"
 
 DEVELOPMENT = (
     "single-party, development grade: whoever ran it could forge proofs; for real use give a key of a ceremony (--zkey)"
@@ -71,7 +70,7 @@ def key_files(circuit: Path, keys: Path, zkey: Path | None) -> dict[str, Any]:
 
 def stamp_keys(circuit: Path, keys: Path, said: list[dict[str, Any]], zkey: Path | None) -> dict[str, Any]:
     """Write key.json: what the keys are for, who made them and how."""
-    map_ = read_map(circuit / MAP_FILE)
+    map_ = read_versioned(circuit / MAP_FILE)
     stamp = {
         "schema": SCHEMA,
         "arithmos": __version__,
@@ -88,7 +87,7 @@ def stamp_keys(circuit: Path, keys: Path, said: list[dict[str, Any]], zkey: Path
 
 def read_keys(circuit: Path, keys: Path) -> dict[str, Any]:
     """key.json. Raises UsageError for keys that are missing, changed, of another version, or of another circuit."""
-    stamp = read_stamp(keys / KEY_FILE)
+    stamp = read_versioned(keys / KEY_FILE)
     problems = []
     if not (keys / PROVING_KEY).is_file() or not (keys / VERIFYING_KEY).is_file():
         problems.append(f"there is no {PROVING_KEY} or no {VERIFYING_KEY}")
@@ -103,25 +102,6 @@ def read_keys(circuit: Path, keys: Path) -> dict[str, Any]:
             "these keys are not this circuit's", where=str(keys), why="\n".join(problems), fix="make them again"
         )
     return stamp
-
-
-def read_stamp(path: Path) -> dict[str, Any]:
-    """key.json or proof.json. Raises UsageError where it is missing, damaged, or of another version."""
-    try:
-        stamp = json.loads(path.read_text())
-        schema = stamp["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{path.name} cannot be read", where=str(path), why=str(error), fix="make it again: arithmos prove"
-        ) from error
-    if schema != SCHEMA:
-        raise UsageError(
-            f"{path.name} has schema {schema}",
-            where=str(path),
-            why=f"this version of arithmos reads {SCHEMA}",
-            fix="make it again with this version: arithmos prove",
-        )
-    return dict(stamp)
 
 
 def solidity(verifying_key: Path, path: Path) -> None:

@@ -3,43 +3,20 @@ failure."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from arithmos.errors import UsageError
 from arithmos.ir.codec import digest
+from arithmos.targets.one_sample import one_sample
 from arithmos.targets.zk.circuit import Circuit, size
 from arithmos.targets.zk.combination import Combination, Signal
 from arithmos.targets.zk.field import NAME
-from arithmos.targets.zk.place import one_sample
 from arithmos.targets.zk.system import Block
-
-SCHEMA = 1
-MAP_FILE = "circuit.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """A value on the border: its role (input, output), its first wire, its shape, its proven range, whether it is
-    public."""
-
-    value: str
-    role: str
-    first: int
-    shape: tuple[int, ...]
-    range: tuple[int, int]
-    public: bool
-
-    @property
-    def count(self) -> int:
-        """Elements."""
-        return int(np.prod(self.shape))
+from arithmos.targets.zk.versioned import SCHEMA, Port
 
 
 def ports(circuit: Circuit) -> list[Port]:
@@ -107,45 +84,13 @@ def document(
         "n_wires": circuit.n_wires,
         "n_constraints": circuit.n_constraints,
         "n_nonzeros": n_nonzeros,
-        "ports": [
-            {
-                "value": port.value,
-                "role": port.role,
-                "first": port.first,
-                "shape": list(port.shape),
-                "range": list(port.range),
-                "public": port.public,
-            }
-            for port in ports(circuit)
-        ],
+        "ports": [asdict(port) for port in ports(circuit)],
         "values": wires_of(values),
         "constraints": rows.blocks,
         "shapes": {
             node.output: list(one_sample(circuit.graph.values[node.output].shape)) for node in circuit.graph.nodes
         },
     }
-
-
-def read_map(path: Path) -> dict[str, Any]:
-    """The map. Raises UsageError for one that is missing, damaged, or of a later version."""
-    try:
-        found = json.loads(path.read_text())
-        schema = found["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{path.name} cannot be read",
-            where=str(path),
-            why=f"{error!r}",
-            fix="export the circuit again: arithmos export BUNDLE --target zk",
-        ) from error
-    if schema != SCHEMA:
-        raise UsageError(
-            f"{path.name} has schema {schema}",
-            where=str(path),
-            why=f"this version of arithmos reads {SCHEMA}",
-            fix="export the circuit again",
-        )
-    return dict(found)
 
 
 def named(map_: Mapping[str, Any], constraint: int) -> str:
@@ -164,11 +109,3 @@ def named(map_: Mapping[str, Any], constraint: int) -> str:
                     return f"{value}, {gadget}, element {at}, constraint {constraint}"
                 place -= count
     return f"constraint {constraint}"
-
-
-def port_list(map_: Mapping[str, Any]) -> list[Port]:
-    """The ports of a map that was read."""
-    return [
-        Port(p["value"], p["role"], p["first"], tuple(p["shape"]), tuple(p["range"]), p["public"])
-        for p in map_["ports"]
-    ]

@@ -9,14 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from arithmos.ir.graph import Graph, Node, Shape
+from arithmos.targets.one_sample import one_sample
 
 Bounds = tuple[np.ndarray, np.ndarray]
 """The least and the greatest integer of each element of a value, of the shape the value has for one sample."""
-
-
-def one_sample(shape: Shape) -> Shape:
-    """The shape of one sample: -k is k."""
-    return tuple(abs(extent) for extent in shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

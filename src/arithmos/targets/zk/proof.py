@@ -15,28 +15,27 @@ from arithmos.targets.zk.export import R1CS_FILE
 from arithmos.targets.zk.field import integer
 from arithmos.targets.zk.groth16 import run_steps
 from arithmos.targets.zk.keys import (
-    KEY_FILE,
     PROVING_KEY,
     VERIFYING_KEY,
     key_files,
     maker,
     read_keys,
-    read_stamp,
     stamp_keys,
 )
-from arithmos.targets.zk.layout import MAP_FILE, named, port_list, read_map
+from arithmos.targets.zk.layout import named
 from arithmos.targets.zk.r1cs import read_parts
 from arithmos.targets.zk.satisfied import satisfied
+from arithmos.targets.zk.versioned import KEY_FILE, MAP_FILE, STAMP_FILE, ports, read_versioned
 from arithmos.targets.zk.wtns import read_wtns
 
-PROOF_FILE, PUBLIC_FILE, STAMP_FILE = "proof.bin", "public.json", "proof.json"
+PROOF_FILE, PUBLIC_FILE = "proof.bin", "public.json"
 
 
 def setup_and_prove(
     circuit: Path, witness: Path, keys: Path, proof: Path, *, zkey: Path | None = None, **limits: Any
 ) -> dict[str, Any]:
     """Keys and a proof by one process, which need not read the keys again (that takes longer than making them)."""
-    public = public_values(witness, read_map(circuit / MAP_FILE))
+    public = public_values(witness, read_versioned(circuit / MAP_FILE))
     said = run_steps(
         [maker(zkey), "save", "prove", "verify"],
         **key_files(circuit, keys, zkey),
@@ -51,7 +50,7 @@ def setup_and_prove(
 
 def prove(circuit: Path, witness: Path, keys: Path, proof: Path, **limits: Any) -> dict[str, Any]:
     """A proof with keys that exist. Raises UsageError for keys of another circuit or version."""
-    public = public_values(witness, read_map(circuit / MAP_FILE))
+    public = public_values(witness, read_versioned(circuit / MAP_FILE))
     read_keys(circuit, keys)
     said = run_steps(
         ["load", "prove", "verify"],
@@ -75,14 +74,14 @@ def public_values(witness: Path, map_: Mapping[str, Any]) -> list[int]:
             why=f"it holds {len(elements)} wires, the circuit has {map_['n_wires']}",
             fix="write witness and circuit together: arithmos export --target zk",
         )
-    n = sum(port.count for port in port_list(map_) if port.public)
+    n = sum(port.count for port in ports(map_["ports"]) if port.public)
     return [integer(element) for element in elements[1 : n + 1]]
 
 
 def _stamp_proof(
     circuit: Path, witness: Path, keys: Path, proof: Path, public: list[int], said: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    map_ = read_map(circuit / MAP_FILE)
+    map_ = read_versioned(circuit / MAP_FILE)
     if not said[-1]["holds"]:
         failure = satisfied(read_parts(circuit / R1CS_FILE), read_wtns(witness), map_["n_wires"])
         raise VerificationError(
@@ -92,7 +91,7 @@ def _stamp_proof(
             else "the keys are another circuit's",
             fix="make the witness again from the network",
         )
-    keys_stamp = read_stamp(keys / KEY_FILE)
+    keys_stamp = read_versioned(keys / KEY_FILE)
     stamp = {
         **{key: keys_stamp[key] for key in ("schema", "arithmos", "groth16py", "curve", "setup")},
         **{key: keys_stamp[key] for key in ("statement", "model_hash")},

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from arithmos.errors import UsageError
-from arithmos.ir.border import batch_size
 from arithmos.ir.graph import Graph, Shape
 from arithmos.ir.interpret import interpret
+from arithmos.targets.one_sample import samples, together
 from arithmos.targets.target import Runner
 from arithmos.targets.zk.circuit import assign, constrain, planned
 from arithmos.targets.zk.combination import Combination
@@ -58,10 +57,10 @@ def prepare(graph: Graph, every: bool) -> Runner:
         return found
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        samples = [one(sample) for sample in _samples(proved, inputs)]
+        computed = [one(sample) for sample in samples(proved, inputs)]
         constants = {n: np.asarray(graph.constants[n]) for n in graph.outputs if n in graph.constants}
-        names = samples[0] if every else [n for n in graph.outputs if n not in constants]
-        return {n: _together(proved.values[n].shape, [s[n] for s in samples]) for n in names} | constants
+        names = computed[0] if every else [n for n in graph.outputs if n not in constants]
+        return {n: together(proved.values[n].shape, [found[n] for found in computed]) for n in names} | constants
 
     return run
 
@@ -69,33 +68,3 @@ def prepare(graph: Graph, every: bool) -> Runner:
 def _evaluated(x: Combination, witness: np.ndarray) -> np.ndarray:
     ends = np.concatenate([[0], np.cumsum(x.coefficients * witness[x.wires])])  # differences are exact modulo 2**64
     return np.asarray(x.constant + ends[x.starts[1:]] - ends[x.starts[:-1]])
-
-
-def _samples(graph: Graph, inputs: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-    sizes = {batch_size(graph.values[name].shape, array.shape) for name, array in inputs.items()} - {None}
-    n = sizes.pop() if sizes else 1
-    assert n is not None
-    if n > 1 and (inside := [v.name for v in graph.values.values() if _batch_inside(v.shape)]):
-        raise UsageError(
-            "one sample at a time",
-            why=f"the batch axis of '{inside[0]}' does not come first, and a circuit is about one sample",
-            fix="give a batch of one",
-        )
-    found = []
-    for i in range(n):
-        cut = {
-            name: tuple(slice(i * -e, (i + 1) * -e) if e < 0 else slice(None) for e in graph.values[name].shape)
-            for name in inputs
-        }
-        found.append({name: array[cut[name]] for name, array in inputs.items()})
-    return found
-
-
-def _batch_inside(shape: Shape) -> bool:
-    """Whether the batch axis has extents before it: then samples are no longer one behind another."""
-    return any(e < 0 and any(before != 1 for before in shape[:i]) for i, e in enumerate(shape))
-
-
-def _together(shape: Shape, parts: list[np.ndarray]) -> np.ndarray:
-    axis = next((i for i, e in enumerate(shape) if e < 0), None)
-    return parts[0] if axis is None else np.concatenate(parts, axis=axis)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from arithmos.errors import UsageError, VerificationError
+from arithmos.ir.codec import malformed
 from arithmos.targets.zk.field import MODULUS, NAME
 from arithmos.targets.zk.groth16 import run_steps
-from arithmos.targets.zk.keys import VERIFYING_KEY, model_hash, read_stamp
-from arithmos.targets.zk.layout import Port, port_list
-from arithmos.targets.zk.proof import PROOF_FILE, PUBLIC_FILE, STAMP_FILE
+from arithmos.targets.zk.keys import VERIFYING_KEY, model_hash
+from arithmos.targets.zk.proof import PROOF_FILE, PUBLIC_FILE
+from arithmos.targets.zk.versioned import STAMP_FILE, Port, ports, read_versioned
 
 
 def verify(
@@ -27,10 +28,17 @@ def verify(
     """Check a proof against its verifying key, the model it claims and the values it shows. Needs no weights, no torch.
 
     expected_hash: the model's. inputs, outputs: {value: integers} that must be the public ones. Returns the stamp with
-    "values": {value: the public integers}. Raises VerificationError for anything that does not hold, UsageError for
-    files that cannot be read.
+    "values": {value: the public integers}, "verify_s", "verify_cpu_s" and "verify_peak_mb". Raises VerificationError
+    for anything that does not hold, UsageError for files that cannot be read.
     """
-    stamp = read_stamp(proof / STAMP_FILE)
+    stamp = read_versioned(proof / STAMP_FILE)
+    if missing := [name for name in (VERIFYING_KEY, PROOF_FILE, PUBLIC_FILE) if not (proof / name).is_file()]:
+        raise UsageError(
+            f"there is no {', no '.join(missing)}",
+            where=str(proof),
+            why=f"a proof is verified by these files and {STAMP_FILE} together",
+            fix="ask the prover for the whole folder again",
+        )
     numbers = _public_numbers(proof)
     found = model_hash(proof / VERIFYING_KEY, stamp["statement"])
     if expected_hash and found != expected_hash:
@@ -40,8 +48,8 @@ def verify(
             why=f"its model hash is {found}, expected was {expected_hash}",
             fix="ask for a proof under the verifying key of this model",
         )
-    shown = port_list({"ports": stamp["statement"]["public"]})
-    values = {port.value: _values(port, numbers) for port in shown}
+    shown = ports(stamp["statement"]["public"])
+    values = {port.value: public_integers(port, numbers) for port in shown}
     _compare(shown, values, {**(inputs or {}), **(outputs or {})})
     said = run_steps(
         ["verify"],
@@ -56,17 +64,21 @@ def verify(
             why="the verifying key refuses proof.bin with these public values",
             fix="ask the prover for the files again; one of them was changed",
         )
-    return {**stamp, "model_hash": found, "values": values, "verify_s": said[-1]["wall_s"]}
+    took = {"verify_s": said[-1]["wall_s"], "verify_cpu_s": said[-1]["cpu_s"], "verify_peak_mb": said[-1]["peak_mb"]}
+    return {**stamp, "model_hash": found, "values": values, **took}
 
 
 def _public_numbers(proof: Path) -> list[int]:
     path = proof / PUBLIC_FILE
-    try:
-        numbers = [int(text) for text in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"{path.name} cannot be read", where=str(path), why=str(error), fix="ask the prover for it again"
-        ) from error
+
+    def refused(why: str) -> UsageError:
+        return UsageError(f"{path.name} cannot be read", where=str(path), why=why, fix="ask the prover for it again")
+
+    with malformed(refused):
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, list) or not all(isinstance(number, str) for number in found):
+            raise TypeError("it is not a list of numbers in quotes")
+        numbers = [int(number) for number in found]
     outside = [str(i) for i, number in enumerate(numbers) if not 0 <= number < MODULUS]
     if outside:
         raise VerificationError(
@@ -78,7 +90,7 @@ def _public_numbers(proof: Path) -> list[int]:
     return numbers
 
 
-def _values(port: Port, numbers: list[int]) -> np.ndarray:
+def public_integers(port: Port, numbers: list[int]) -> np.ndarray:
     """The integers of a public value, each within its proven range. Raises VerificationError, naming the first
     outside."""
     taken = numbers[port.first - 1 : port.first - 1 + port.count]
@@ -99,9 +111,9 @@ def _values(port: Port, numbers: list[int]) -> np.ndarray:
     return np.array(integers, dtype=np.int64).reshape(port.shape)
 
 
-def _compare(ports: list[Port], values: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+def _compare(public: list[Port], values: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
     """Raise VerificationError with every expected value that the proof does not show."""
-    shown, problems = {port.value for port in ports}, []
+    shown, problems = {port.value for port in public}, []
     for name, array in expected.items():
         if name not in shown:
             problems.append(f"'{name}' is not public in this proof (public: {', '.join(sorted(shown))})")

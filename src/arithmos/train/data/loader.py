@@ -212,7 +212,10 @@ class Loader:
         try:
             for made in self._feed:
                 if isinstance(made, ArithmosError):
-                    raise made
+                    try:
+                        raise made
+                    finally:
+                        del made  # its traceback would hold it, and this loader: torch then waits 5 s for each process
                 yield made
         except RuntimeError as problem:
             if "worker" not in str(problem):
