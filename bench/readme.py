@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from arithmos.ir.ops.polynomial import levels, multiplications
 from arithmos.targets.zk.cost import KEY_BYTES, MEMORY_BYTES, PROVE_S, SETUP_S
+from pictures import draw
 from record import RESULTS, ROOT
 
 
@@ -178,6 +180,109 @@ def zk_model() -> str:
     return table(["what", "in", "constant", "for each constraint", "for each non-zero"], rows)
 
 
+def coefficients(figures: dict[str, Any]) -> str:
+    """The shipped sets: what a ReLU of them takes, their proven errors beside the published ones."""
+    rows = []
+    for alpha, row in figures["sets"].items():
+        d = row["degrees"]
+        cost = [levels(d) + 1, multiplications(d) + 1]
+        errors = [f"{row[key]:.2f}" for key in ("published_log2", "log2", "log2_with_constant")]
+        rows.append([alpha, ", ".join(map(str, d)), *cost, *errors, f"{row['cpu_s']:.0f}"])
+    header = ["alpha", "degrees", "levels", "multiplications", "published", "c = 0", "c free", "CPU s"]
+    return table(header, sorted(rows, key=lambda row: int(row[0])))
+
+
+def polynomials(figures: dict[str, Any]) -> str:
+    """Top-1 of every recipe on real images."""
+    rows = []
+    for network in ("resnet20", "resnet32"):
+        measured = figures.get(network, {})
+        recipes = {name: r for name, r in measured.items() if isinstance(r, dict)}
+        for name, r in sorted(recipes.items(), key=lambda row: -row[1].get("levels", 0)):
+            if "escaped" in r:
+                rows.append([network, name, "–", f"{measured['exact']:.1f}", "escapes", "–", "–", "–"])
+                continue
+            found = [f"{r['top1']:.1f}", f"{r['agreement']:.1f}", _rms(r), r["bounds_raised"]]
+            rows.append([network, name, r["levels"], f"{measured['exact']:.1f}", *found])
+    header = ["network", "polynomials", "levels", "exact top-1", "top-1", "agreement %", "outputs off, rms", "B raised"]
+    return table(header, rows)
+
+
+def polynomial_speed(figures: dict[str, Any]) -> str:
+    """The kernel and whole forwards against their peers, in one thread."""
+    k, forward = figures["kernel"], figures["forward"]
+    rows = [
+        [f"[15, 15, 27] on {k['elements'] / 1e6:.1f} M numbers", f"{k['kernel_ms']:.0f} ms", peer, f"{ratio:.0f}×"]
+        for peer, ratio in (
+            ("powers of x, as published", k["times_power_basis"]),
+            ("the same stages in torch, in pieces", k["times_chunked_torch"]),
+        )
+    ]
+    for name, r in forward.items():
+        if isinstance(r, dict) and name != "exact":
+            peer = f"exact, {forward['exact']['ms']:.0f} ms"
+            ratios = f"{r['times_exact']:.2f}× the time, {r['times_exact_memory']:.2f}× the memory"
+            rows.append([f"ResNet-20, {name}, {forward['images']} images", f"{r['ms']:.0f} ms", peer, ratios])
+    return table(["what", "figure", "peer", "ratio"], rows)
+
+
+def held_out(figures: dict[str, Any]) -> str:
+    """What was chosen on held-out training images, on the test images."""
+    rows = []
+    for network, measured in figures.items():
+        for key, title in (("fitted_13", "fitted 13"), ("fitted_15", "fitted 15"), ("composite_alpha_8", "alpha 8")):
+            r = measured[key]
+            test = r["test"]
+            top1 = "escapes" if test["escape"] else f"{100 * test['top1']:.1f}"
+            said = [f"{100 * r['test_exact_top1']:.1f}", top1, f"{100 * test['agreement']:.1f}", _rms(test)]
+            rows.append([network, title, r["margin"], r["regularisation"], *said])
+    header = ["network", "polynomials", "margin", "regularisation", "exact top-1", "top-1", "agreement %"]
+    return table([*header, "outputs off, rms"], rows)
+
+
+def allocation(figures: dict[str, Any]) -> str:
+    """Allocations beside uniform choices, on the test images."""
+    found = figures["resnet20"]["allocation"]
+    rows = []
+    for name in ("15", "7,7"):
+        kinds = [("all " + name, found["uniform"][name])]
+        for key, title in (("equal_levels_as_", "same levels"), ("equal_rms_as_", "same deviation")):
+            if key + name in found:
+                kinds.append((f"allocated, {title}", found[key + name]))
+        for title, r in kinds:
+            test = r["test"]
+            accuracy = "escapes" if test["escape"] else f"{100 * test['top1']:.1f}"
+            rows.append(
+                [title, r["levels"], r["multiplications"], accuracy, f"{100 * test['agreement']:.1f}", _rms(test)]
+            )
+    return table(["polynomials", "levels", "multiplications", "top-1", "agreement %", "outputs off, rms"], rows)
+
+
+def first_order(figures: dict[str, Any]) -> str:
+    """What each statement about an error is worth: means over images of the top class's margin."""
+    keys = ("a_priori", "absolute", "first_order", "actual")
+    rows = [
+        [alpha, *(f"{r[key]:.3g}" for key in keys), f"{r['certified']} of {r['images']}"]
+        for alpha, r in sorted(figures["resnet20"]["attribution"].items(), key=lambda item: int(item[0]))
+    ]
+    header = ["alpha", "from certificates", "Σ \\|J\\|\\|e\\|", "first order", "actual", "top-1 certified"]
+    return table(header, rows)
+
+
+def polynomial_tuning(figures: dict[str, Any]) -> str:
+    """Top-1 before and after training with polynomials of low degree in place."""
+    rows = []
+    for degree, r in sorted(figures["rows"].items(), key=lambda item: int(item[0])):
+        top1 = [f"{figures['exact']:.1f}", f"{r['before']:.1f}", f"{r['after']:.1f}", f"{r['agreement']:.1f}"]
+        rows.append([degree, r["levels"], *top1, r["epochs"], f"{r['wall_s']:.0f}"])
+    header = ["degree", "levels each", "exact top-1", "before", "after", "agreement %", "epochs", "seconds"]
+    return table(header, rows)
+
+
+def _rms(loss: dict[str, Any]) -> str:
+    return "not finite" if loss["rms"] is None else f"{loss['rms']:.3g}"
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "agreement": agreement,
@@ -186,14 +291,25 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scratch": scratch,
     "zk": zk,
     "ezkl": ezkl,
+    "coefficients": coefficients,
+    "polynomials": polynomials,
+    "polynomial_tuning": polynomial_tuning,
+    "allocation": allocation,
 }
-PAGES = ("README.md", "docs/zknn-models.md", "docs/proofs.md")
+PARTS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "polynomial_speed": ("polynomials", polynomial_speed),
+    "held_out": ("allocation", held_out),
+    "first_order": ("allocation", first_order),
+}
+"""Further tables of the same results: name -> (results, table)."""
+PAGES = ("README.md", "docs/zknn-models.md", "docs/proofs.md", "docs/polynomials.md")
 
 
 def main() -> None:
-    """Rewrite the tables of PAGES from bench/results; a figure without results keeps what stands there."""
+    """Rewrite the tables of PAGES, and the pictures, from bench/results; without results, what stands there stays."""
     recorded = {path.stem: json.loads(path.read_text())["figures"] for path in RESULTS.glob("*.json")}
     bodies = {name: render(recorded[name]) for name, render in TABLES.items() if name in recorded}
+    bodies |= {name: render(recorded[of]) for name, (of, render) in PARTS.items() if of in recorded}
     if recorded.keys() >= {"engine", "generated_c", "dump", "startup"}:
         bodies["speed"] = speed(recorded)
     bodies["zk_model"] = zk_model()
@@ -203,6 +319,7 @@ def main() -> None:
             pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
             text = re.sub(pattern, lambda m, body=body: f"{m[1]}{body}\n{m[2]}", text, flags=re.DOTALL)
         (ROOT / page).write_text(text)
+    draw(recorded)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def test_every_class_has_its_exit_code() -> None:
     family = {
         c.__name__: c.exit_code for c in vars(errors).values() if isinstance(c, type) and issubclass(c, ArithmosError)
     }
-    assert family == {"ArithmosError": 2, **EXIT_CODES}
+    assert family == {"ArithmosError": 2, "RangeEscape": 2, **EXIT_CODES}
 
 
 @pytest.mark.parametrize("name", EXIT_CODES)
@@ -75,3 +75,10 @@ def test_errors_pass_between_processes(name: str) -> None:
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+def test_an_escape_passes_between_processes_with_its_numbers() -> None:
+    error = errors.RangeEscape("relu1", where="layer1", image=7, value=9.5, bound=8.0, enough=9.5)
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is errors.RangeEscape and str(again) == str(error)
+    assert (again.value_name, again.image, again.value, again.bound, again.enough) == ("relu1", 7, 9.5, 8.0, 9.5)

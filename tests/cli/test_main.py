@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from arithmos.cli.ending import Ended
 from arithmos.cli.main import EXIT_CODES, VERBS, Verbs
 from arithmos.errors import (
     ArithmosError,
@@ -62,7 +64,9 @@ Exit codes:
   3    a tool is missing (the message has the install command)
   4    unsupported network (all its nodes are listed)
   70   a defect of arithmos
+  129  ended by SIGHUP, like 130
   130  interrupted; nothing was left behind, but checkpoints
+  143  ended by SIGTERM, like 130
 """
 
 
@@ -143,6 +147,9 @@ def test_the_traceback_comes_on_request(monkeypatch: pytest.MonkeyPatch, value: 
     ("error", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
+        (Ended(signal.SIGTERM), 143, "ended by SIGTERM; nothing was left behind\n"),
+        (Ended(signal.SIGHUP), 129, "ended by SIGHUP; nothing was left behind\n"),
+        (EOFError("No data left in file"), 70, "a defect of arithmos"),
         (PermissionError(13, "Permission denied", "net/graph.json"), 2, "net/graph.json"),
         (MemoryError(), 2, "not enough memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9"), 2, "not enough memory"),

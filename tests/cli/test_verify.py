@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from arithmos.errors import MissingTool, VerificationError
+from arithmos.evidence import verify as verify_module
 from arithmos.ir.graph import Graph
+from arithmos.ir.ops import INT
 from arithmos.targets.run import run
+from arithmos.targets.target import Runner, Target
 
 TARGETS = ("--targets", "engine,interpreter")
 
@@ -174,3 +180,61 @@ def test_a_glob_without_a_match_is_refused(arithmos: Any, bundle: Path, tmp_path
     assert result.exit_code == 2
     assert "no value matches 'layer9.*'" in result.stderr
     assert not (tmp_path / "d").exists()
+
+
+LACKS = "'narrow' has no 'conv'"
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Targets narrow, which lacks ops; absent, whose tool is missing; broken, whose every run ends with an error."""
+
+    def missing(graph: Graph, every: bool) -> Runner:
+        raise MissingTool("this needs sometool", why="sometool is not installed", fix="get sometool")
+
+    def broken(graph: Graph, every: bool) -> Runner:
+        def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            raise VerificationError("sometool computes otherwise", why="it shifts by 3", fix="shift by 2")
+
+        return run
+
+    made = {
+        "narrow": Target("narrow", "", {"linear"}, missing),
+        "absent": Target("absent", "", INT, missing),
+        "broken": Target("broken", "", INT, broken),
+    }
+    known = verify_module.find
+    monkeypatch.setattr(verify_module, "find", lambda name: made.get(name) or known(name))
+
+
+@pytest.mark.parametrize(
+    ("targets", "code", "table", "error"),
+    [
+        ("narrow", 4, LACKS, "error: target 'narrow' cannot run 4 of 5 nodes\n  why  conv1.acc: "),
+        ("engine,narrow", 4, LACKS, "error: target 'narrow' cannot run 4 of 5 nodes\n  why  conv1.acc: "),
+        ("absent,engine", 3, "absent was not compared: sometool", "error: this needs sometool\n  why  sometool is not"),
+        ("broken,engine", 1, "broken, outputs: sometool computes otherwise\n", "error: sometool computes otherwise\n"),
+    ],
+)
+def test_a_target_that_was_named_must_run(
+    arithmos: Any, bundle: Path, others: None, targets: str, code: int, table: str, error: str
+) -> None:
+    """And what became of the others is told all the same."""
+    result = arithmos("verify", bundle, "--targets", targets, "--samples", "1")
+    assert result.exit_code == code
+    assert table in result.stdout and error in result.stderr, result.output
+    document = json.loads(arithmos("verify", bundle, "--targets", targets, "--samples", "1", "--json").stdout)
+    found = {row["target"]: row["result"] for row in document["rows"]}
+    assert found.pop("engine", "equal") == "equal" and document["ok"] is False
+    assert list(found.values()) == ["failed" if code == 1 else "skipped"]
+
+
+def test_a_default_target_may_be_missing(arithmos: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = verify_module.find
+
+    def find(name: str) -> Target:
+        return replace(known(name), ops=set()) if name == "onnx" else known(name)
+
+    monkeypatch.setattr(verify_module, "find", find)
+    result = arithmos("verify", bundle, "--samples", "1")
+    assert result.exit_code == 0 and "onnx was not compared: " in result.stdout

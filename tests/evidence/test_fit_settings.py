@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from arithmos.errors import UsageError
@@ -25,7 +27,7 @@ def test_a_margin_that_lets_values_escape_is_not_chosen_however_small_its_rms():
     assert middle.loss.rms < wide.loss.rms
     assert (found.recipe.margin, found.recipe.alpha, found.n) == (1.6, 10, 96)
     net = replacement.replace(prepared.graph, choose(prepared, found.recipe))
-    assert loss(net, held).rms == middle.loss.rms
+    assert loss(net, held) == middle.loss
     assert [line.endswith("chosen") for line in found.text.splitlines()[1:]] == [False, True, False]
     assert found.facts["margin"] == 1.6 and len(found.facts["settings"]) == 3
 
@@ -50,5 +52,5 @@ def test_where_everything_escapes_each_outcome_is_listed():
         chosen_fit(prepared, PolynomialRecipe(method="composite", alpha=6), held, margins=(1.0, 1.1))
     assert caught.value.what == "none of 2 settings keeps every value inside its interval"
     first, second = caught.value.why.splitlines()
-    assert first.startswith("margin 1, regularisation 0.001: 'bn1' of image ") and ", B is " in first
-    assert second.startswith("margin 1.1, regularisation 0.001: ")
+    assert re.fullmatch(r"margin 1, regularisation 0.001: '\S+' is -?[\d.]+, B is [\d.]+", first)
+    assert second.startswith("margin 1.1, regularisation 0.001: '")

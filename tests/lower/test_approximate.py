@@ -182,6 +182,24 @@ def test_an_escape_names_the_layer_and_the_bound_that_would_do() -> None:
     assert later.value.value_name != "bn1"
 
 
+def test_a_raised_bound_keeps_the_function() -> None:
+    graph, x = activations("relu"), images()
+    net = ar.approximate(graph, ar.calibrate(graph, [x]), ar.Recipe(method="minimax", degrees=16))
+    attrs = polynomials(net)["y"]
+    raised = with_bounds(net, {"y": 4 * attrs["bound"]})
+    error = [np.abs(ar.run(n, x, dtype=np.float64) - np.maximum(x, 0)).max() for n in (net, raised)]
+    assert error[1] < 4.1 * error[0]
+
+
+def test_the_bound_of_a_function_that_does_not_scale_stays() -> None:
+    graph, x = activations("sigmoid"), images()
+    net = ar.approximate(graph, ar.calibrate(graph, [x]), ar.Recipe(alpha=8))
+    with pytest.raises(UsageError) as caught:
+        with_bounds(net, {"y": 2 * polynomials(net)["y"]["bound"]})
+    assert caught.value.what == "the bounds of 1 polynomials cannot be raised"
+    assert caught.value.fix == "approximate again with a larger --margin, or calibrate on more images"
+
+
 def test_everything_without_a_polynomial_is_listed() -> None:
     b = Builder("float")
     x = b.input("x", (-1, 4))

@@ -10,7 +10,7 @@ from arithmos.ir.build import Builder
 from arithmos.ir.depth import depth
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
-from arithmos.lower.rebound import in_value_form, rebounded, stretched
+from arithmos.lower.rebound import in_fewest_levels, in_value_form, rebounded, stretched
 from arithmos.lower.replacement import Replacement, replace
 
 ODD = np.array([0, 1.1, 0, -0.25, 0, 0.125])
@@ -50,7 +50,9 @@ def test_the_value_form_is_the_same_function_one_degree_higher(series: np.ndarra
     assert in_value_form(made) is made
 
 
-@pytest.mark.parametrize(("odd", "before", "after"), [(1, 2, 2), (3, 3, 3), (5, 4, 3), (7, 4, 4), (13, 5, 4), (15, 5, 5)])
+@pytest.mark.parametrize(
+    ("odd", "before", "after"), [(1, 2, 2), (3, 3, 3), (5, 4, 3), (7, 4, 4), (13, 5, 4), (15, 5, 5)]
+)
 def test_levels(odd: int, before: int, after: int) -> None:
     first = Replacement(Composite((np.eye(odd + 1)[odd],)), 2.5)
     counts = [depth(replace(relu(), {"y": r})).activation_levels for r in (first, in_value_form(first))]
@@ -60,3 +62,10 @@ def test_levels(odd: int, before: int, after: int) -> None:
 def test_several_stages_stay_as_they_are() -> None:
     first = Replacement(Composite((ODD / 1.5, OTHER)), 2.5)
     assert in_value_form(first) is first
+
+
+@pytest.mark.parametrize(("degree", "form", "levels"), [(29, "value", 5), (15, "relu", 5), (13, "value", 4)])
+def test_the_form_of_fewest_levels(degree: int, form: str, levels: int) -> None:
+    chosen = in_fewest_levels(Replacement(Composite((np.eye(degree + 1)[degree],)), 2.0))
+    assert chosen.form == form
+    assert depth(replace(relu(), {"y": chosen})).levels == levels

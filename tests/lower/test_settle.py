@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,3 +101,17 @@ def test_settled_statistics_stay() -> None:
     graph, stats = at_the_edge(1.001)
     settled = settle(graph, stats, RECIPE)
     assert assign_grids(graph, settle(graph, settled, RECIPE), RECIPE) == assign_grids(graph, settled, RECIPE)
+
+
+def test_steps_that_never_stay_come_to_an_end() -> None:
+    """A residual whose two relus share one step: with either of two steps the integers ask for the other."""
+    rng, b = np.random.default_rng(6), Builder("float")
+    x = b.input("image", (-1, 2, 6, 6))
+    first, second = rng.standard_normal((4, 2, 3, 3)), rng.standard_normal((4, 4, 3, 3))
+    y = b.add("relu", conv(b, x, (first * 0.0082082).astype(np.float32), name="a"), name="a.relu")
+    z = conv(b, y, (second * 12.14055).astype(np.float32), name="b", padding=((1, 1), (1, 1)))
+    join = b.add("add", y, b.add("relu", z, name="b.relu"), name="join")
+    graph = b.graph(conv(b, join, rng.standard_normal((2, 4, 1, 1)).astype(np.float32), name="last"))
+    stats, recipe = calibrate(graph, [IMAGE]), replace(RECIPE, joins="equal")
+    before, after = (assign_grids(graph, s, recipe)["a.relu"].step for s in (stats, settle(graph, stats, recipe)))
+    assert {before, after} <= {2.0**-4, 2.0**-5}

@@ -32,7 +32,7 @@ def found(output: str = "values", public: tuple[str, ...] = ("output",)) -> dict
     said = {"model": digest(net), "circuit": digest(circuit), "field": "bn254", "output": output}
     times = {"wall_s": 0.4567, "cpu_s": 0.3214, "peak_mb": 24.6}
     return {
-        "schema": 1,
+        "schema": 2,
         "groth16py": "0.2.0",
         "curve": "bn254",
         "setup": "ceremony <key>",
@@ -50,7 +50,7 @@ def found(output: str = "values", public: tuple[str, ...] = ("output",)) -> dict
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "proved" / "proof").mkdir(parents=True)
     (tmp_path / "proved" / "proof" / "proof.bin").write_bytes(bytes(256))
-    return tmp_path / "proved"
+    return tmp_path / "proved" / "proof"
 
 
 def page_text(facts: dict[str, Any], folder: Path) -> str:
@@ -63,7 +63,7 @@ def page_text(facts: dict[str, Any], folder: Path) -> str:
 
 def test_the_facts_are_those_of_circuit_and_verifier(folder: Path) -> None:
     plan = cost(network())
-    facts = json.loads(json.dumps(proof_facts(network(), folder, found())))
+    facts = json.loads(json.dumps(proof_facts(network(), folder, found(), trusted=True)))
     assert (facts["constraints"], facts["wires"], facts["nonzeros"]) == (plan.constraints, plan.wires, plan.nonzeros)
     assert sum(row["constraints"] for row in facts["rows"]) == plan.constraints
     assert facts["secret"] == ["image"] and facts["key_bytes"] is None and facts["proof_bytes"] == 256
@@ -75,7 +75,7 @@ def test_the_facts_are_those_of_circuit_and_verifier(folder: Path) -> None:
 
 
 def test_what_is_public_decides_the_circuit(folder: Path) -> None:
-    facts = proof_facts(network(), folder, found("argmax", ("input", "output")))
+    facts = proof_facts(network(), folder, found("argmax", ("input", "output")), trusted=False)
     assert facts["secret"] == [] and facts["output"] == "argmax"
     assert facts["constraints"] == planned(statement(network(), "argmax"), ("input", "output")).n_constraints
 
@@ -91,7 +91,7 @@ def test_the_proof_of_another_network_is_refused(folder: Path, key: str, why: st
     other = found()
     other["statement"][key] = "0" * 64
     with pytest.raises(UsageError) as caught:
-        proof_facts(network(), folder, other)
+        proof_facts(network(), folder, other, trusted=True)
     assert str(caught.value) == (
         "this proof is of another network\n"
         f"  at   {folder}\n"
@@ -101,10 +101,14 @@ def test_the_proof_of_another_network_is_refused(folder: Path, key: str, why: st
 
 
 def test_the_page_says_what_was_proved(folder: Path, tmp_path: Path) -> None:
-    facts = proof_facts(network(), folder, found()) | {"refused": "the same proof with logit 3 changed by 1"}
+    facts = proof_facts(network(), folder, found(), trusted=True) | {
+        "refused": "the same proof with logit 3 changed by 1"
+    }
     text = page_text(facts, tmp_path / "page")
     for said in (
-        f"gives this output for a secret input: {facts['constraints']:,} constraints, 256 bytes",
+        "A Groth16 proof on bn254 that this network gives this output",
+        f"for a secret input: {facts['constraints']:,} constraints, 256 bytes",
+        "It was verified when this page was written, and its model hash is the one that was expected.",
         "given the same proof with logit 3 changed by 1: rejected",
         "set up 0.457 0.321 25 MB",
         "verify 0.006 0.005 15 MB",
@@ -126,9 +130,15 @@ def test_the_page_says_what_was_proved(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_of_a_public_input_and_a_class(folder: Path, tmp_path: Path) -> None:
-    (folder / "keys").mkdir()
-    (folder / "keys" / "proving.key").write_bytes(bytes(2_340_000))
-    text = page_text(proof_facts(network(), folder, found("argmax", ("input", "output"))), tmp_path / "page")
-    assert "gives this class for this input: " in text and "rejected" not in text
+    (folder.parent / "keys").mkdir()
+    (folder.parent / "keys" / "proving.key").write_bytes(bytes(2_340_000))
+    text = page_text(
+        proof_facts(network(), folder, found("argmax", ("input", "output")), trusted=False), tmp_path / "page"
+    )
+    assert "which claims that this network gives this class for this input: " in text
+    assert (
+        "that its key is of this network was not: compare the model hash with one you trust, or give --model-" in text
+    )
+    assert "rejected" not in text
     assert "public input image, 1 × 1 × 6 × 6 integers in 0 … 15 " in text
     assert "secret nothing but the values between input and output" in text and "proving key 2.3 MB" in text

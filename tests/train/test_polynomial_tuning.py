@@ -66,10 +66,12 @@ def test_a_tiny_network_comes_nearer_to_the_exact_one_by_distillation() -> None:
     seen: list[Any] = []
     longer = changed(SHORT, epochs=4)
     asked: dict[str, Any] = {"loss": distillation(teacher, share=1.0), "report": seen.append}
+    asked["tuning"] = Tuning(progressive=0.0, drift=0.001)
     result = fine_tuned(prepared.graph, chosen, pictures(96, 3), pictures(32, 4), longer, **asked)
     assert tuple(seen) == result.history and len(seen) == 4
-    assert seen[-1].loss < 0.5 * seen[0].loss
+    assert seen[-1].loss < 0.8 * seen[0].loss
     check(result.net)
+    assert result.n_away == 0
     exact = held_out(factories.float_cnn(), factories.images(48, 6))
     after = loss(result.net, exact)
     assert after.escape is None, "no value leaves its interval on images that were not trained on"
@@ -78,7 +80,8 @@ def test_a_tiny_network_comes_nearer_to_the_exact_one_by_distillation() -> None:
         start = before(torch.from_numpy(exact.images)).numpy()
     assert after.rms < 0.5 * float(np.sqrt(np.mean((start - exact.exact) ** 2)))
     assert digest(replace(result.graph, result.replacements)) == digest(result.net)
-    moved = [name for name, array in result.graph.constants.items() if not np.array_equal(array, prepared.graph.constants[name])]  # fmt: skip
+    first = prepared.graph.constants
+    moved = [name for name, array in result.graph.constants.items() if not np.array_equal(array, first[name])]
     assert {"conv1.weight", "fc.bias"} <= set(moved)
     for name, found in result.replacements.items():
         assert not np.array_equal(found.composite.stages[0], chosen[name].composite.stages[0]), name
@@ -126,9 +129,10 @@ def test_the_loss_is_the_sum() -> None:
         return result
 
     with torch.no_grad():
-        total = penalised(mean, network, 3.0)(network, images, labels)
-        assert float(network.penalty) > 0
-        assert float(total) == pytest.approx(float(network(images).mean()) + 3 * float(network.penalty))
+        total = penalised(mean, network, Tuning(penalty=3.0, drift=5.0))(network, images, labels)
+        assert float(network.penalty) > 0 and float(network.drift) > 0
+        expected = float(network(images).mean()) + 3 * float(network.penalty) + 5 * float(network.drift)
+        assert float(total) == pytest.approx(expected)
 
 
 def test_coefficients_have_their_own_rate_and_do_not_decay() -> None:
@@ -161,15 +165,29 @@ def test_what_diverges_is_said() -> None:
         tuned(config=changed(SHORT, optimizer=Optimizer("sgd", 1e30)))
 
 
+def test_a_network_that_keeps_to_no_interval_is_refused() -> None:
+    prepared, chosen = prepared_with("composite")
+    narrow = {name: changed(r, bound=r.bound / 50) for name, r in chosen.items() if r.bound}
+    still = changed(SHORT, epochs=1, optimizer=Optimizer("adamw", 1e-9))
+    with pytest.raises(TrainingError) as refused:
+        fine_tuned(prepared.graph, narrow, pictures(32, 3), pictures(16, 4), still)
+    assert str(refused.value) == (
+        "the trained polynomial network runs out of its intervals\n"
+        "  why  a value of each of the 32 training images runs away\n"
+        "  fix  train longer, with a larger range penalty, from a larger margin, or with higher degrees"
+    )
+
+
 def test_bad_values_are_refused_together() -> None:
     with pytest.raises(UsageError) as refused:
-        Tuning(penalty=-1, headroom=0.5, coefficient_rate=float("nan"), progressive=2)
+        Tuning(penalty=-1, headroom=0.5, drift=-2, coefficient_rate=float("nan"), progressive=2)
     assert str(refused.value) == (
         "this fine-tuning cannot be done\n"
         "  why  penalty must be a number from 0 to 1e+09, got -1\n"
-        "headroom must be a number from 1 to 10, got 0.5\n"
-        "coefficient_rate must be a number from 0 to 1e+06, got nan\n"
-        "progressive must be a number from 0 to 1, got 2\n"
+        "       headroom must be a number from 1 to 10, got 0.5\n"
+        "       drift must be a number from 0 to 1e+09, got -2\n"
+        "       coefficient_rate must be a number from 0 to 1e+06, got nan\n"
+        "       progressive must be a number from 0 to 1, got 2\n"
         "  fix  leave a value out for its default"
     )
 

@@ -102,7 +102,8 @@ def made(degrees: tuple[int, ...], *, offset: bool) -> Composite:
     """A set from nothing: optimized, folded, and its error proven. Both orders of two stages are tried."""
     orders = sorted(set(itertools.permutations(degrees))) if len(degrees) <= 2 else [degrees]
     best = min((optimum(order, offset=offset) for order in orders), key=lambda found: found.error)
-    composite = Composite(tuple(odd_series.dense(stage) for stage in best.stages), best.offset)
+    constant = best.offset if offset else 0.0
+    composite = Composite(tuple(odd_series.dense(stage) for stage in best.stages), constant)
     return Composite(composite.stages, composite.offset, relu_bound(composite))
 
 

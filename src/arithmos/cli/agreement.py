@@ -11,7 +11,7 @@ import numpy as np
 
 from arithmos.cli.bundle import golden_inputs, golden_values, preparation_of, read_inputs
 from arithmos.cli.progress import Steps
-from arithmos.errors import UsageError, VerificationError
+from arithmos.errors import ArithmosError, UsageError, VerificationError
 from arithmos.evidence.compare import Comparison, compare, named_values
 from arithmos.evidence.mutate import MutationReport, mutate
 from arithmos.evidence.verify import Check, verify
@@ -27,12 +27,13 @@ from arithmos.train.data.datasets import load
 class Agreement:
     """What was compared, as text and as facts.
 
-    failure: None if every runner agrees, the golden values hold, and every mutant was noticed.
+    failure: None if every runner agrees, the golden values hold, every mutant was noticed, and no target was skipped
+    that had to run.
     """
 
     text: str
     facts: dict[str, Any]
-    failure: VerificationError | None
+    failure: ArithmosError | None
 
     @property
     def ok(self) -> bool:
@@ -52,11 +53,15 @@ def agreement_of(
     mutants: int,
     seed: int,
     golden: Path | None = None,
+    required: bool = False,
 ) -> Agreement:
-    """Compare the targets with the interpreter on the inputs and on drawn ones; then golden values and mutants."""
+    """Compare the targets with the interpreter on the inputs and on drawn ones; then golden values and mutants.
+
+    required: a target that lacks an op or a tool is a failure, not a remark.
+    """
     with steps.step("compare runners"):
         check = verify(net, inputs, targets, uniform=uniform, corners=corners, ties=ties, seed=seed)
-    lines, failure = [str(check)], _disagreement(check)
+    lines, failure = [str(check)], _disagreement(check, required)
     facts = verification_facts(check)
     if golden is not None and (golden / GOLDEN_FILE).is_file():
         with steps.step("golden values"):
@@ -65,7 +70,8 @@ def agreement_of(
         lines.append(f"golden values: {held.first or f'{held.elements:,} elements equal'}")
         facts["golden"] = {"n_compared": held.elements, "n_equal": held.elements - held.different_elements}
     if mutants:
-        ran = [name for name in dict.fromkeys(targets) if name not in check.skipped]
+        ended = {row.target for row in check.rows if row.error}
+        ran = [name for name in dict.fromkeys(targets) if name not in ended]
         with steps.step("mutants"):
             report = mutate(net, None, ran, each=mutants, seed=seed)
         failure = failure or _missed(report)
@@ -77,13 +83,18 @@ def agreement_of(
 _DEFECT = "report it with the bundle: equal integers are what arithmos promises"
 
 
-def _disagreement(check: Check) -> VerificationError | None:
-    """Why the runners are not equal: the first difference, a value that is not shown, or nothing that was compared."""
+def _disagreement(check: Check, required: bool) -> ArithmosError | None:
+    """Why the runners are not equal: the first difference, a value that is not shown, an error of a runner, a required
+    one that was skipped, or nothing that was compared."""
+    skips = [row.error for row in check.rows if row.skipped and row.error and required]
     if check.ok:
-        return None
+        return skips[0] if skips else None
     if check.first_difference or any(row.hidden for row in check.rows):
         why = str(check.first_difference or "a value is not shown, see the table")
         return VerificationError("the runners do not agree", why=why, fix=_DEFECT)
+    errors = [row.error for row in check.rows if row.result == "failed"] + skips
+    if errors:
+        return errors[0]
     skipped = "no runner ran" if len(check.skipped) * 2 == len(check.rows) else "there was no sample"
     return VerificationError(
         "nothing was compared",

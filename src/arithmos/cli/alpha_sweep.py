@@ -81,6 +81,7 @@ def _swept(
     document = {
         "name": subject.name,
         "origin": made.origin,
+        "offset": recipe.offset,
         "exact": baseline,
         "rows": rows,
         "steps": steps.facts(),

@@ -13,6 +13,7 @@ from arithmos.cli.alpha_sweep import alpha_sweep
 from arithmos.cli.approximation import approximated, attributed, calibrated, facts_of, save_bundle
 from arithmos.cli.choice import choice_of, refuse_combined
 from arithmos.cli.deviation_text import deviation_text
+from arithmos.cli.fine_tuning import fine_tune_flags, tuned, tuning_of
 from arithmos.cli.inference import check_weights
 from arithmos.cli.output import answer
 from arithmos.cli.polynomial_flags import comparison_flags, polynomial_flags, recipe_of, sample_flags
@@ -30,6 +31,7 @@ from arithmos.errors import UsageError
 @sample_flags
 @polynomial_flags
 @comparison_flags
+@fine_tune_flags
 @click.option("-o", "--out", type=flags.NEW, help="The bundle to write; must not exist (see --force).")
 @flags.force
 @flags.dry_run
@@ -54,6 +56,7 @@ def command(out: Path | None, alphas: tuple[int, ...] | None, dry_run: bool, as_
         made_plan = plan(subject, recipe, given)
         answer(made_plan, as_text(made_plan), as_json=as_json)
         return
+    tuning = tuning_of(subject, given | {"alphas": alphas})
     if not (out or alphas):
         raise UsageError("there is nothing to write", why="no output is named", fix="give -o out/net, or --dry-run")
     if alphas:
@@ -65,6 +68,7 @@ def command(out: Path | None, alphas: tuple[int, ...] | None, dry_run: bool, as_
     with output_dir(out, force=given["force"]) as folder:  # entered first: an output that cannot be is said at once
         made = calibrated(subject, given, shown, exact_maxima=recipe.exact_maxima)
         chosen = choice_of(made.graph, made.stats, recipe, made.images, given, shown)
+        chosen = tuned(tuning, chosen, shown) if tuning else chosen
         net, found = approximated(made, chosen, shown, **options)
         parts = [deviation_text(net, found), chosen.text]
         document = facts_of(subject, made, chosen, net, found, shown)

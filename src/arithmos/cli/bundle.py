@@ -20,7 +20,7 @@ from arithmos.train.data.preparation import Preparation
 
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("origin", "preparation", "environment", "cost", "accuracy", "verification"), dict),
-    **dict.fromkeys(("deviation", "attribution", "allocation", "bootstraps"), dict),
+    **dict.fromkeys(("deviation", "settings", "attribution", "allocation"), dict),
     **dict.fromkeys(("layers", "steps"), list),
     "name": str,
 }

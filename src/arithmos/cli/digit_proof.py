@@ -19,12 +19,10 @@ from arithmos.ir.codec import digest
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
 from arithmos.report.proof import proof_facts
-from arithmos.targets.zk.circuit import planned
 from arithmos.targets.zk.cost import plan_of
-from arithmos.targets.zk.export import first_sample
+from arithmos.targets.zk.export import first_sample, stated
 from arithmos.targets.zk.field import MODULUS
 from arithmos.targets.zk.proof import PUBLIC_FILE
-from arithmos.targets.zk.statement import statement
 from arithmos.targets.zk.verification import verify
 
 LOGIT = 3
@@ -40,7 +38,7 @@ def prove_digit(net: Graph, image: np.ndarray, folder: Path, steps: Steps) -> tu
     sample = first_sample(net, admit(net, named_inputs(net, image)))
     logits = evaluate(net, sample)
     with steps.step("plan the proof"):
-        circuit = planned(statement(net), ("output",))
+        circuit = stated(net)
         wish = Wish(circuit, plan_of(circuit), {"model": digest(net), "output": "values"}, sample, None, None)
     try:
         stamp = _written(wish, folder, steps)
@@ -50,7 +48,7 @@ def prove_digit(net: Graph, image: np.ndarray, folder: Path, steps: Steps) -> tu
         found = verify(folder / "proof", expected_hash=stamp["model_hash"], outputs=logits)
     with steps.step("verify another logit"):
         change = refused_change(folder / "proof", found, LOGIT)
-    facts = proof_facts(net, folder, found) | {"refused": change}
+    facts = proof_facts(net, folder / "proof", found, trusted=True) | {"refused": change}
     return _text(facts, logits[net.outputs[0]]), facts
 
 

@@ -6,14 +6,17 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from arithmos.errors import UsageError
+from arithmos.ir.interval import INT64
 
 
 def expected_hash(text: str | None) -> str:
     """What must be compared, "" for nothing; an empty variable of a script is not nothing."""
+    text = text if text is None else text.lower()
     if text is not None and not re.fullmatch("[0-9a-f]{64}", text):
         raise UsageError(
             f"'{text}' is no model hash",
@@ -36,20 +39,41 @@ def expected_values(ports: list[dict[str, Any]], role: str, text: str) -> dict[s
 
 
 def _integers(text: str) -> np.ndarray:
+    """As int64, in any shape: a verifier compares exactly."""
     path = Path(text)
     try:
         if path.suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
+            with path.open("rb") as file:
+                found = np.asarray(np.load(file, allow_pickle=False))
         else:
-            array = np.array(json.loads(path.read_text() if path.suffix == ".json" else f"[{text}]"))
-    except (OSError, ValueError) as error:
+            found = np.array(json.loads(path.read_bytes() if path.suffix == ".json" else f"[{text}]"), dtype=object)
+    except OSError as error:
         raise UsageError(
-            f"'{text}' is not integers", why=str(error), fix="give a .npy or .json file, or 1,2,3"
+            f"{path.name} cannot be read",
+            where=str(path.absolute()),
+            why=error.strerror or str(error),
+            fix="give a .npy or .json file, or 1,2,3",
         ) from error
-    if array.dtype.kind not in "iu" or not array.size:
-        raise UsageError(
-            f"'{text}' is not integers",
-            why=f"it holds {array.size} numbers of type {array.dtype}",
-            fix="give integers of at most 64 bits, as many as the proof shows",
-        )
-    return np.asarray(array)
+    except (ValueError, TypeError, EOFError, RecursionError, BadZipFile) as error:
+        raise _no_integers(text, str(error) or type(error).__name__) from error
+    if not found.size:
+        raise _no_integers(text, "it holds no number")
+    numbers = found.reshape(-1).tolist()
+    if wrong := [number for number in numbers if type(number) is not int]:
+        raise _no_integers(text, f"{_short(wrong[0])} is of type {type(wrong[0]).__name__}")
+    if wrong := [number for number in numbers if not INT64.lo <= number <= INT64.hi]:
+        raise _no_integers(text, f"{_short(wrong[0])} has more than 64 bits")
+    return found.astype(np.int64)
+
+
+def _no_integers(text: str, why: str) -> UsageError:
+    return UsageError(
+        f"'{_short(text)}' is not integers",
+        why=why,
+        fix="give integers of at most 64 bits, as many as the proof shows: 1,2,3, or a .npy or .json file",
+    )
+
+
+def _short(entry: object) -> str:
+    text = str(entry)
+    return text if len(text) <= 80 else f"{text[:80]}…"

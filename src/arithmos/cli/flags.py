@@ -95,6 +95,11 @@ def check_apart(out: Path | None, *sources: Path | None) -> None:
             )
 
 
+def is_default(name: str) -> bool:
+    """Whether nobody gave this flag of the verb that runs."""
+    return click.get_current_context().get_parameter_source(name) == click.core.ParameterSource.DEFAULT
+
+
 def on_device(target: str, device: str) -> str:
     """The name of the target on the device of --device."""
     return target if device == "cpu" else f"{target}@{device}"

@@ -15,6 +15,7 @@ from typing import Any, Never
 import click
 
 from arithmos import __version__, settings
+from arithmos.cli.ending import Ended, ended_in_order
 from arithmos.errors import ArithmosError
 
 VERBS = {
@@ -43,7 +44,9 @@ EXIT_CODES = {
     3: "a tool is missing (the message has the install command)",
     4: "unsupported network (all its nodes are listed)",
     70: "a defect of arithmos",
+    129: "ended by SIGHUP, like 130",
     130: "interrupted; nothing was left behind, but checkpoints",
+    143: "ended by SIGTERM, like 130",
 }
 
 
@@ -96,15 +99,21 @@ class Verbs(click.Group):
 
     def _exit_code(self, args: Sequence[str] | None, prog_name: str, extra: dict[str, Any]) -> int:
         try:
-            with warnings.catch_warnings(action="ignore", category=UserWarning):  # of other libraries, about themselves
+            with (
+                ended_in_order(),
+                warnings.catch_warnings(action="ignore", category=UserWarning),  # of other libraries, about themselves
+            ):
                 result = super().main(args, prog_name, **{**extra, "standalone_mode": False})
             return result if isinstance(result, int) else 0
         except click.ClickException as error:
             error.show()
             return 2
         except (click.Abort, KeyboardInterrupt) as stop:
-            click.echo(str(stop.__cause__ or stop) or "interrupted; nothing was left behind", err=True)
-            return 130
+            cause = stop.__cause__ or stop
+            if isinstance(cause, EOFError):  # click takes the end of any file for the end of its own input
+                return _explained(cause)
+            click.echo(str(cause) or "interrupted; nothing was left behind", err=True)
+            return cause.exit_code if isinstance(cause, Ended) else 130
         except Exception as error:
             return _explained(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,12 +13,15 @@ import numpy as np
 
 from arithmos.atomic import output_dir
 from arithmos.cli.bundle import golden_inputs, read_facts, read_inputs
+from arithmos.cli.flags import check_apart
+from arithmos.cli.memory import available_bytes
 from arithmos.cli.output import table
 from arithmos.cli.progress import Steps
-from arithmos.ir.border import admit, named_inputs
+from arithmos.errors import UsageError
+from arithmos.ir.border import admit, batch_size, named_inputs
 from arithmos.ir.graph import Graph
 from arithmos.targets.zk.circuit import Circuit
-from arithmos.targets.zk.cost import Estimate, Plan, memory_text
+from arithmos.targets.zk.cost import Estimate, Plan, amount, memory_text
 from arithmos.targets.zk.export import WTNS_FILE, first_sample, write_circuit, write_witness
 from arithmos.targets.zk.groth16 import run_steps
 from arithmos.targets.zk.keys import VERIFYING_KEY, solidity
@@ -37,10 +41,36 @@ class Wish:
     zkey: Path | None
 
 
-def sample_of(net: Graph, bundle: Path, source: Path | None) -> dict[str, np.ndarray]:
-    """The first of the inputs, as integers."""
+def refuse_conflicts(bundle: Path, source: Path | None, keys: Path | None, zkey: Path | None, out: Path | None) -> None:
+    """Raise UsageError for an output that would replace what is read, and for two keys."""
+    check_apart(out, bundle, source, keys, zkey)
+    if keys and zkey:
+        raise UsageError(
+            "--keys and --zkey name two keys",
+            why="keys of an earlier proof hold their own, whether a ceremony made it or not",
+            fix="give --zkey once to make keys of it, then --keys",
+        )
+
+
+def limit_of(max_memory: float | None) -> tuple[int, str]:
+    """(bytes the prover may need, whose limit it is): --max-memory in GB, or what is free."""
+    if max_memory is None:
+        return available_bytes(), "free"
+    if not math.isfinite(max_memory * 1e9):
+        raise UsageError(
+            f"--max-memory cannot be {max_memory}",
+            why="it is a number of GB",
+            fix="give one, or leave it out: then the limit is what is free",
+        )
+    return int(max_memory * 1e9), "allowed"
+
+
+def sample_of(net: Graph, bundle: Path, source: Path | None) -> tuple[int, dict[str, np.ndarray]]:
+    """(how many samples the inputs hold, the first of them as integers)."""
     given = read_inputs(source, read_facts(bundle)) if source else golden_inputs(bundle, net)
-    return first_sample(net, admit(net, named_inputs(net, given)))
+    integers = admit(net, named_inputs(net, given))
+    sizes = [batch_size(net.values[name].shape, array.shape) for name, array in integers.items()]
+    return max((n for n in sizes if n is not None), default=1), first_sample(net, integers)
 
 
 def proved(wish: Wish, out: Path, steps: Steps, *, force: bool) -> dict[str, Any]:
@@ -78,13 +108,25 @@ def write_proof(wish: Wish, folder: Path, steps: Steps) -> dict[str, Any]:
     return stamp
 
 
+def proved_text(plan: Plan, stamp: Mapping[str, Any], out: Path, n: int) -> str:
+    """What was proved, for people. n: samples that the inputs held."""
+    lines = [
+        f"proof holds: {plan.constraints:,} constraints, 256 bytes, on {stamp['curve']}",
+        f"model hash {stamp['model_hash']}",
+        f"setup: {stamp['setup']}",
+        f"wrote {out}; a verifier needs {out / 'proof'} and the model hash: arithmos verify-proof {out / 'proof'}",
+    ]
+    return "\n".join([*lines, f"it is of the first of {n} inputs"] if n > 1 else lines)
+
+
 def plan_document(plan: Plan) -> dict[str, Any]:
     """The plan as JSON."""
     return {**asdict(plan), "r1cs_bytes": plan.r1cs_bytes, "wtns_bytes": plan.wtns_bytes}
 
 
-def dry_text(plan: Plan) -> str:
-    """The plan for people."""
+def dry_text(plan: Plan, limit: int, whose: str) -> str:
+    """The plan for people. limit: bytes the prover may need; whose: "allowed" or "free"."""
+    fits = "fits" if plan.memory_bytes.expected <= limit else "does not fit"
     rows = [(row.value, row.gadget, row.elements, row.constraints, row.nonzeros) for row in plan.rows]
     lines = [
         table(("value", "gadget", "elements", "constraints", "non-zeros"), rows),
@@ -93,7 +135,7 @@ def dry_text(plan: Plan) -> str:
         f"circuit {plan.r1cs_bytes / 1e6:,.1f} MB, witness {plan.wtns_bytes / 1e6:,.1f} MB, proof 256 bytes",
         f"setup   {_span(plan.setup_s, 1, 's')} of processor time, once for a model",
         f"prove   {_span(plan.prove_s, 1, 's')} of processor time",
-        f"memory  {_span(plan.memory_bytes, 1e6, 'MB')}",
+        f"memory  {_span(plan.memory_bytes, 1e6, 'MB')}: {fits} into the {amount(limit)} that are {whose}",
         f"key     {_span(plan.key_bytes, 1e6, 'MB')}",
     ]
     return "\n".join(lines)

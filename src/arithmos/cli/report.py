@@ -10,15 +10,14 @@ import click
 from arithmos.approx import coefficients
 from arithmos.atomic import output_dir
 from arithmos.cli import flags
-from arithmos.cli.bundle import read_facts, read_recipe_text
+from arithmos.cli.bundle import read_recipe_text
+from arithmos.cli.expectation import expected_hash
 from arithmos.cli.output import answer
 from arithmos.cli.progress import steps
-from arithmos.cli.report_files import read_sweep, read_verification, require_sections
+from arithmos.cli.report_files import network_of, read_sweep
 from arithmos.errors import UsageError
-from arithmos.ir.codec import load
 from arithmos.report.page import PAGE_FILE, write_page
 from arithmos.report.polynomial_page import write_sets, write_sweep
-from arithmos.report.proof import verified_proof
 
 
 @click.command("report")
@@ -27,16 +26,24 @@ from arithmos.report.proof import verified_proof
     "--verification", type=flags.EXISTING, help="What `arithmos verify --json` printed, to show beside the rest."
 )
 @click.option("--proof", type=flags.EXISTING, help="What `arithmos prove -o` wrote: verified, and shown.")
+@click.option("--model-hash", help="Of --proof, from whom you trust. [default: the page says that it was not compared]")
 @flags.out
 @flags.force
 @flags.as_json
 @flags.verbosity
-def command(bundle: Path, out: Path, force: bool, as_json: bool, **evidence: Path | None) -> None:
+def command(
+    bundle: Path, model_hash: str | None, out: Path, force: bool, as_json: bool, **evidence: Path | None
+) -> None:
     """Write one self-contained HTML page about BUNDLE, with a PNG and a CSV of every figure beside it.
 
     BUNDLE may also be what `arithmos approximate --sweep-alpha` wrote, or a file of polynomial coefficients.
     """
+    trusted = expected_hash(model_hash)
     flags.check_apart(out, bundle, *evidence.values())
+    if model_hash and not evidence["proof"]:
+        raise UsageError(
+            "--model-hash goes with --proof", why="it is a proof's", fix="give --proof FOLDER, or leave it out"
+        )
     kind = "coefficients" if bundle.is_file() else "sweep" if (bundle / "sweep.json").is_file() else "bundle"
     if kind != "bundle" and any(evidence.values()):
         raise UsageError(
@@ -51,7 +58,7 @@ def command(bundle: Path, out: Path, force: bool, as_json: bool, **evidence: Pat
         case "sweep":
             subject = read_sweep(bundle / "sweep.json")
         case _:
-            subject = _network(bundle, **evidence)
+            subject = network_of(bundle, trusted, **evidence)
     with steps().step("page"), output_dir(out, force=force) as folder:
         match kind:
             case "coefficients":
@@ -62,15 +69,3 @@ def command(bundle: Path, out: Path, force: bool, as_json: bool, **evidence: Pat
                 write_page(folder, *subject, recipe=read_recipe_text(bundle))
     page = out / PAGE_FILE
     answer({"page": str(page)}, f"wrote {page}", as_json=as_json)
-
-
-def _network(bundle: Path, verification: Path | None, proof: Path | None) -> tuple[Any, dict[str, Any]]:
-    """(network, facts), with what was asked for beside them."""
-    net, facts = load(bundle), read_facts(bundle)
-    facts.setdefault("name", bundle.name)
-    require_sections(net, facts, bundle / "report.json")
-    if verification:
-        facts["verification"] = read_verification(verification)
-    if proof:
-        facts["proof"] = verified_proof(net, proof)
-    return net, facts

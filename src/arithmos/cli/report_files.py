@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from arithmos.cli.bundle import read_facts
 from arithmos.errors import UsageError
+from arithmos.ir.codec import load
 from arithmos.ir.graph import Graph
 from arithmos.report.polynomial_page import fact_problems, sweep_problems
+from arithmos.report.proof import verified_proof
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("n_compared", "n_equal", "ties"), int),
@@ -18,6 +21,20 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "rows": list,
 }
 _ROW = {"target", "path", "result", "n_values", "of_values", "n_compared", "n_equal", "wall_s"}
+
+
+def network_of(
+    bundle: Path, trusted: str, verification: Path | None, proof: Path | None
+) -> tuple[Graph, dict[str, Any]]:
+    """(network, facts), with what was asked for beside them. trusted: the model hash of the proof, "" for none."""
+    net, facts = load(bundle), read_facts(bundle)
+    facts.setdefault("name", bundle.name)
+    require_sections(net, facts, bundle / "report.json")
+    if verification:
+        facts["verification"] = read_verification(verification)
+    if proof:
+        facts["proof"] = verified_proof(net, proof, trusted)
+    return net, facts
 
 
 def read_verification(file: Path) -> dict[str, Any]:

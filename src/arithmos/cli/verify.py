@@ -71,6 +71,7 @@ def command(subject: Path, as_json: bool, **given: Any) -> None:
         mutants=2 if given["mutate"] else 0,
         seed=given["seed"],
         golden=subject,
+        required=not flags.is_default("targets"),
     )
     answer(found.facts, found.text, as_json=as_json)
     if found.failure:

@@ -35,7 +35,7 @@ def command(proof: Path, model_hash: str | None, given: str | None, shown: str |
     values = {name: array.tolist() for name, array in found.pop("values").items()}
     compared = "the expected model" if trusted else "not compared: give --model-hash"
     lines = [f"the proof holds, verified in {found['verify_s'] * 1000:.0f} ms"]
-    lines += [f"model hash {found['model_hash']} ({compared})", f"setup: {found['setup']}"]
+    lines += [f"model hash {found['model_hash']} ({compared})", f"setup, in the prover's words: {found['setup']}"]
     lines += [f"{name}: {_short(numbers)}" for name, numbers in values.items()]
     answer({**found, "values": values, "ok": True}, "\n".join(lines), as_json=as_json)
 

@@ -256,5 +256,7 @@ def _unnoticed(graph: Graph, mutant: Graph, runs: list[Run], targets: Sequence[s
         compare(graph, {n: run.expected[n] for n in graph.outputs}, evaluate(mutant, run.inputs)).first for run in runs
     )
     check = against(mutant, runs, targets)
+    if failed := next((row.error for row in check.rows if row.result == "failed"), None):
+        raise failed
     must_differ = [row for row in check.rows if not row.skipped and (row.path == "every value" or changed)]
     return [f"{row.target} ({row.path})" for row in must_differ if row.first is None], set(check.skipped)

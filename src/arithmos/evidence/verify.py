@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from arithmos.errors import MissingTool, UnsupportedNetwork, UsageError
+from arithmos.errors import ArithmosError, MissingTool, UnsupportedNetwork, UsageError
 from arithmos.evidence.compare import Comparison, Difference, compare, in_corpus, named_values, require_integers
 from arithmos.evidence.corpus import BATCH_BYTES, Samples, batches, corpus
 from arithmos.evidence.ties import count_ties
@@ -28,7 +28,8 @@ PATHS: tuple[RunPath, ...] = ("every value", "outputs")
 class Row:
     """What was compared on one path of one target. `skipped` says why nothing was; then all counts are 0.
 
-    hidden: the named values that the path has to show and the runner did not.
+    hidden: the named values that the path has to show and the runner did not. error: why it was skipped, or what ended
+    it half way; the other targets are compared all the same.
     """
 
     target: str
@@ -42,12 +43,16 @@ class Row:
     first: Difference | None = None
     skipped: str = ""
     hidden: tuple[str, ...] = ()
+    error: ArithmosError | None = None
 
     @property
     def result(self) -> str:
-        """`equal`, `different`, `incomplete` (a value was not shown), `empty` (nothing was compared) or `skipped`."""
+        """`equal`, `different`, `incomplete` (a value was not shown), `empty` (nothing was compared), `failed` (the
+        runner ended with an error) or `skipped`."""
         if self.skipped or self.first:
             return "skipped" if self.skipped else "different"
+        if self.error:
+            return "failed"
         return "incomplete" if self.hidden else "equal" if self.elements else "empty"
 
 
@@ -93,6 +98,7 @@ class Check:
         lines += [f"{row.target}, {row.path}: {row.first}" for row in self.rows if row.first]
         lines += [f"{row.target}, {row.path}: does not show {_listed(row.hidden)}" for row in self.rows if row.hidden]
         lines += [f"{row.target}, {row.path}: no element was compared" for row in self.rows if row.result == "empty"]
+        lines += [f"{row.target}, {row.path}: {row.error.what}" for row in self.rows if row.error and not row.skipped]
         lines += [f"{name} was not compared: {why}" for name, why in _reasons(self.rows).items()]
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.samples.items())
         sums = f"; {self.accumulators:,} elements are accumulators" if self.accumulators else ""
@@ -115,7 +121,7 @@ def verify(
 
     inputs: as ar.run takes them (images or integers), or None. Memory: the values of one batch, batch_bytes for the
     interpreter's and less for each runner's. Raises UsageError for a float graph, no or an unknown target, or inputs
-    that do not fit. A target that lacks a tool or an op is a row with the reason.
+    that do not fit. A target that lacks a tool or an op, or ends with an error, is a row with the reason.
     """
     require_integers(graph, "verified")
     chosen = [targets] if isinstance(targets, str) else list(dict.fromkeys(targets or ()))
@@ -164,7 +170,11 @@ def against(executed: Graph, runs: Iterable[Run], targets: Sequence[str]) -> Che
         n_ties += sum(count_ties(executed, run.expected).values())
         for i, runner in enumerate(runners):
             if runner is not None:
-                found, hidden, wall_s = _compared(executed, rows[i], runner, run)
+                try:
+                    found, hidden, wall_s = _compared(executed, rows[i], runner, run)
+                except ArithmosError as error:
+                    rows[i], runners[i] = replace(rows[i], error=error), None
+                    continue
                 here = None if found.first is None else in_corpus(executed, found.first, before)
                 rows[i] = replace(_added(rows[i], found, here, run.n, wall_s, order), hidden=hidden)
         before += run.n
@@ -186,7 +196,9 @@ def _started(graph: Graph, target: str) -> list[tuple[Row, Runner | None]]:
         runners = [found.prepare(graph, path == "every value") for path in PATHS]
     except (MissingTool, UnsupportedNetwork) as error:
         why = f"{error.why}: {error.fix}" if isinstance(error, MissingTool) else error.why
-        return [(Row(target, path, skipped=why), None) for path in PATHS]
+        return [(Row(target, path, skipped=why, error=error), None) for path in PATHS]
+    except ArithmosError as error:
+        return [(Row(target, path, error=error), None) for path in PATHS]
     every, outputs = named_values(graph), dict.fromkeys(graph.outputs)
     rows = [Row(target, path, of_values=len(every if path == "every value" else outputs)) for path in PATHS]
     return list(zip(rows, runners, strict=True))

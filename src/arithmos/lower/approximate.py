@@ -49,7 +49,7 @@ def preflight(graph: Graph, recipe: PolynomialRecipe) -> None:
             )
     if problems:
         raise UnsupportedNetwork(
-            f"{len(problems)} nodes cannot become polynomials",
+            f"{len(problems)} node{'s' * (len(problems) > 1)} cannot become polynomials",
             why="\n".join(problems),
             fix="replace these layers, or approximate the part of the network without them",
         )

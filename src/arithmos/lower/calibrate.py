@@ -35,8 +35,8 @@ def calibrate(graph: Graph, batches: Iterable[Any], *, keep: int = 64, stream: S
 
     batches: an iterable of arrays or tensors (batch first), or of tuples or {name: array} for several inputs; what
     follows the inputs in a tuple (labels) is left out. One batch by itself, in the form that ar.run takes, is a batch.
-    It is run in pieces of at most 32 samples. stream: what yields the values to observe, faster or fewer. Raises UsageError for no batches, NaN or infinite values (with the
-    batch's number), and shapes that do not fit.
+    It is run in pieces of at most 32 samples. stream: what yields the values to observe, faster or fewer than all.
+    Raises UsageError for no batches, NaN or infinite values (with the batch's number), and shapes that do not fit.
     """
     require_graph(graph)
     if graph.op_set != "float":

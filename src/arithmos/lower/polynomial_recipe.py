@@ -41,7 +41,7 @@ class PolynomialRecipe:
         default=None,
         metadata={
             "help": "of the stages, first stage first; cheapest: the fewest levels with the published error; best: the "
-            "smallest error in the published levels; published ones by default, 15 where fitted"
+            "smallest error in the published levels; published ones by default, 29 where fitted"
         },
     )
     offset: bool = field(default=False, metadata={"help": "composites with a free constant: smaller largest error"})

@@ -14,13 +14,16 @@ from arithmos.errors import UsageError
 from arithmos.ir.graph import Node
 from arithmos.lower.polynomial_recipe import PolynomialRecipe
 from arithmos.lower.prepared import Prepared
+from arithmos.lower.rebound import in_fewest_levels
 from arithmos.lower.replacement import Replacement
 from arithmos.quant.observe import Observation
 
 SMOOTH = ("gelu", "silu", "sigmoid", "tanh", "mish", "erf", "exp", "sin", "cos")
 """Functions that one polynomial on an interval approximates well; relu is the other one that is replaced."""
 
-FITTED_DEGREES = (15,)
+FITTED_DEGREES = (29,)
+"""The highest of 5 levels: multiplied out, x (1 + p(x)) / 2 is one polynomial of degree 30."""
+
 SMOOTH_DEGREES = (3, 7, 15, 31, 63)
 """The highest degree of each depth."""
 
@@ -111,7 +114,7 @@ def _replacement(
         return _smooth(node, bound, recipe)
     if shared is not None:
         return Replacement(shared, bound)
-    return Replacement(fitted_to(prepared.observations[node.inputs[0]], bound, recipe), bound)
+    return in_fewest_levels(Replacement(fitted_to(prepared.observations[node.inputs[0]], bound, recipe), bound))
 
 
 def fitted_to(seen: Observation, bound: float, recipe: PolynomialRecipe) -> Composite:

@@ -110,7 +110,7 @@ def preflight(graph: Graph) -> None:
         sources = {name: str(graph.values[name].source) for name, _ in problems}
         listed = [f"{name}: {why}" + (f", at {sources[name]}" if sources[name] else "") for name, why in problems]
         raise UnsupportedNetwork(
-            f"{len(problems)} nodes cannot become integers",
+            f"{len(problems)} node{'s' * (len(problems) > 1)} cannot become integers",
             why="\n       ".join(listed),
             fix="replace these layers, or quantize the part of the network without them",
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.polynomial import chebyshev
 
 from arithmos.approx.composite import Composite
+from arithmos.ir.ops.polynomial import levels
 from arithmos.lower.replacement import Replacement
 
 
@@ -31,21 +33,29 @@ def in_value_form(replacement: Replacement) -> Replacement:
     composite, bound = replacement.composite, replacement.bound
     if replacement.form == "value" or len(composite.stages) > 1 or bound is None:
         return replacement
-    series = np.polynomial.chebyshev.chebmulx(composite.stages[0]) / 2
+    series = chebyshev.chebmulx(composite.stages[0]) / 2
     series = np.pad(series, (0, max(0, 2 - len(series))))
     series[0] += composite.offset
     series[1] += 0.5
     return Replacement(Composite((series,), error=composite.error), bound, "value", gain=bound)
 
 
+def in_fewest_levels(replacement: Replacement) -> Replacement:
+    """The value form where it takes fewer levels than the relu form; of degree 29 (then 30) 5 instead of 6."""
+    other = in_value_form(replacement)
+    before = levels(replacement.composite.degrees) + (replacement.form == "relu")
+    return other if levels(other.composite.degrees) < before else replacement
+
+
 def stretched(stage: np.ndarray, factor: float) -> np.ndarray:
     """The series of y -> p(factor * y), by interpolation at Chebyshev nodes; even and odd parts apart, so both stay."""
-    found = np.zeros(len(stage))
-    for parity in (0, 1):
-        part = np.where(np.arange(len(stage)) % 2 == parity, stage, 0.0)
-        if np.any(part):
-            new = np.polynomial.chebyshev.chebinterpolate(
-                lambda y, part=part: np.polynomial.chebyshev.chebval(factor * y, part), len(stage) - 1
-            )
-            found[parity::2] = new[parity::2]
+    n = len(stage)
+    nodes = chebyshev.chebpts1(n)
+    # Discrete orthogonality: the sum over all nodes of T_i T_j is n / 2 for i = j > 0, n for i = j = 0, else 0.
+    project = chebyshev.chebvander(nodes, n - 1).T * (2 / n)
+    project[0] /= 2
+    found, parity = np.zeros(n), np.arange(n) % 2
+    for kind in (0, 1):
+        part = np.where(parity == kind, stage, 0.0)
+        found[kind::2] = (project @ chebyshev.chebval(factor * nodes, part))[kind::2]
     return found

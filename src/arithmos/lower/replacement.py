@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from arithmos.approx.composite import Composite
+from arithmos.errors import UsageError
 from arithmos.ir.build import Builder
 from arithmos.ir.graph import Graph, Node
 from arithmos.ir.ops.polynomial import Form
@@ -62,7 +63,19 @@ def _stage(builder: Builder, stages: dict[bytes, str], node: Node, number: int, 
 
 
 def with_bounds(graph: Graph, bounds: Mapping[str, float]) -> Graph:
-    """The polynomial graph with other bounds, by the polynomial's output; coefficients stay, they are relative to B."""
+    """The polynomial graph with other bounds, by the polynomial's output.
+
+    Coefficients are relative to B and stay, and so does the function where it scales with B: in the form "relu", and in
+    "value" with gain B. Raises UsageError for other polynomials (of gelu, of sigmoid): on a wider range they would be
+    those of another function.
+    """
+    refused = [n.output for n in graph.nodes if n.output in bounds and not _scales(n) and n.attrs["bound"] is not None]
+    if refused:
+        raise UsageError(
+            f"the bounds of {len(refused)} polynomials cannot be raised",
+            why="each was made for its own interval, outside it is another function: " + ", ".join(refused),
+            fix="approximate again with a larger --margin, or calibrate on more images",
+        )
     builder = Builder("poly")
     for name in graph.inputs:
         builder.input(name, graph.values[name].shape, source=graph.values[name].source)
@@ -71,6 +84,12 @@ def with_bounds(graph: Graph, bounds: Mapping[str, float]) -> Graph:
     for node in graph.nodes:
         attrs: dict[str, Any] = dict(node.attrs)
         if node.output in bounds:
-            attrs["bound"] = float(bounds[node.output])
+            bound = float(bounds[node.output])
+            attrs |= {"bound": bound} | ({"gain": bound} if attrs["form"] == "value" else {})
         builder.add(node.op, *node.inputs, name=node.output, source=graph.values[node.output].source, **attrs)
     return builder.graph(*graph.outputs)
+
+
+def _scales(node: Node) -> bool:
+    """Whether B f(x / B) is the same function f for every B of this polynomial."""
+    return bool(node.attrs["form"] == "relu" or node.attrs["gain"] == node.attrs["bound"])

@@ -24,16 +24,18 @@ def settle(prepared: Graph, stats: Stats, recipe: Recipe) -> Stats:
     """The statistics with the extremes of accumulators as the integer network has them; its steps follow from these.
 
     A step that follows from the extent of float accumulators is another one where the extent is just at a power of two
-    and rounding moves it across. The accumulators of a layer follow from the steps before it, so each round settles
-    one layer more at least. Measured on the samples that stats keep.
+    and rounding moves it across. The accumulators of a layer follow from the steps before it, so in a chain each round
+    settles one layer more at least. Where joins make earlier layers share a later step there may be no steps that stay:
+    after as many rounds as there are nodes the last are taken. Measured on the samples that stats keep.
     """
-    while True:
+    for _ in prepared.nodes:
         choice = choose(prepared, stats, recipe)
         measured = _extremes(lower(prepared, choice, recipe).net, stats)
         seen = {name: replace(stats.observations[name], lo=lo, hi=hi) for name, (lo, hi) in measured.items()}
         stats = replace(stats, observations={**stats.observations, **seen})
         if assign_grids(prepared, stats, recipe) == choice.grids:
-            return stats
+            break
+    return stats
 
 
 def _extremes(net: Graph, stats: Stats) -> Mapping[str, tuple[float, float]]:

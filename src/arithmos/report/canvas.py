@@ -60,10 +60,10 @@ def canvas(colors: Theme) -> Iterator[Any]:
         yield drawing.Figure
 
 
-def as_png(picture: Any) -> bytes:
+def as_png(picture: Any, dpi: int = DPI) -> bytes:
     """The bytes of a drawn figure, the same on every run."""
     buffer = io.BytesIO()
-    picture.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    picture.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from arithmos.errors import UsageError
 from arithmos.extras import require
+from arithmos.ir.bootstraps import Bootstraps, LevelBudget, bootstraps
 from arithmos.ir.cost import cost
 from arithmos.ir.depth import depth
 from arithmos.ir.graph import Graph
@@ -21,8 +24,10 @@ from arithmos.report.polynomial_figures import network_figures
 from arithmos.report.references import polynomial_references, references
 
 PAGE_FILE = "index.html"
-SECTIONS = ("accuracy", "verification", "proof", "deviation", "attribution", "allocation", "bootstraps")
+SECTIONS = ("accuracy", "verification", "proof", "deviation", "settings", "attribution", "allocation")
 """Of report.json: what a page shows where it is there."""
+
+BUDGET = LevelBudget()
 
 Pictures = Mapping[str, Mapping[str, bytes]]
 """name of a figure -> theme -> PNG."""
@@ -68,6 +73,8 @@ def render(net: Graph, facts: Mapping[str, Any], shown: list[Figure], pictures: 
         layers=facts.get("layers", []),
         total=total,
         depth=depth(net),
+        budget=BUDGET,
+        refreshed=_refreshed(net),
         constant_bytes=sum(array.nbytes for array in net.constants.values()),
         nodes=[node for node in total.nodes if node.macs or node.table_entries],
         graph_columns=COLUMNS,
@@ -101,6 +108,13 @@ def filled(template: str, shown: list[Figure], pictures: Pictures, facts: Mappin
         **({"graph_rows": [], "recipe": ""} | context),
     )
     return text
+
+
+def _refreshed(net: Graph) -> Bootstraps | None:
+    """The bootstraps of a usual chain of levels; None where a polynomial alone takes more than it has."""
+    with suppress(UsageError):
+        return bootstraps(net, BUDGET)
+    return None
 
 
 def _data_uri(data: bytes) -> str:

@@ -7,15 +7,15 @@ from itertools import groupby
 from typing import Any
 
 from arithmos.report import polynomial_plots
-from arithmos.report.canvas import THEMES, WIDTH_IN, Theme, as_png, canvas, rows_canvas, shortened, with_bars
+from arithmos.report.canvas import DPI, THEMES, WIDTH_IN, Theme, as_png, canvas, rows_canvas, shortened, with_bars
 from arithmos.report.figures import Figure
 
 
-def png(figure: Figure, theme: str = "light") -> bytes:
-    """The figure as PNG bytes. Raises MissingTool where matplotlib is not installed."""
+def png(figure: Figure, theme: str = "light", *, dpi: int = DPI) -> bytes:
+    """The figure as PNG bytes, 9 inches wide. Raises MissingTool where matplotlib is not installed."""
     colors = THEMES[theme]
     with canvas(colors) as figure_class:
-        return as_png(DRAWN[figure.name](figure_class, figure, colors))
+        return as_png(DRAWN[figure.name](figure_class, figure, colors), dpi)
 
 
 def _draw_widths(figure_class: Any, figure: Figure, colors: Theme) -> Any:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import chebyshev
 
 from arithmos.approx.composite import Composite, evaluate
 from arithmos.ir.depth import activation, depth
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, Node
 from arithmos.report.figures import Figure
 
 CELLS = 400
@@ -38,14 +39,31 @@ def network_figures(net: Graph, facts: Mapping[str, Any]) -> list[Figure]:
 
 def composites(net: Graph) -> dict[str, Composite]:
     """{what it is called: composite} of the network's ReLUs, equal ones once: by degrees if there is one, by layer."""
-    found: dict[tuple[bytes, ...], tuple[str, Composite]] = {}
+    found: dict[tuple[bytes, ...], tuple[str, str, Composite]] = {}
     for node in net.nodes:
-        if node.op == "polynomial" and node.attrs["form"] == "relu":
-            stages = tuple(net.constants[name].astype(np.float64) for name in node.inputs[1:])
-            key = (*(stage.tobytes() for stage in stages), str(node.attrs["offset"]).encode())
-            found.setdefault(key, (node.output, Composite(stages, node.attrs["offset"])))
+        made = _composite(net, node) if node.op == "polynomial" else None
+        if made is not None:
+            key = (*(stage.tobytes() for stage in made.stages), str(made.offset).encode())
+            degrees = "-".join(map(str, activation(net, node).degrees))
+            name = title(made) if node.attrs["form"] == "relu" else degrees
+            found.setdefault(key, (node.output, name, made))
     alone = len(found) == 1
-    return {title(made) if alone else f"{name}: {title(made)}": made for name, made in found.values()}
+    return {name if alone else f"{layer}: {name}": made for layer, name, made in found.values()}
+
+
+def _composite(net: Graph, node: Node) -> Composite | None:
+    """p and c of u (1 + p(u / B)) / 2 + c B; None for what stands for another function than the ReLU.
+
+    B q(u / B), one polynomial in units of B, is a ReLU as well: c = q(0), p(t) = 2 (q(t) - c) / t - 1.
+    """
+    stages = tuple(net.constants[name].astype(np.float64) for name in node.inputs[1:])
+    if node.attrs["form"] == "relu":
+        return Composite(stages, node.attrs["offset"])
+    if len(stages) > 1 or node.attrs["bound"] is None or node.attrs["gain"] != node.attrs["bound"]:
+        return None
+    constant = float(chebyshev.chebval(0.0, stages[0]))
+    quotient, _ = chebyshev.chebdiv(chebyshev.chebsub(2 * stages[0], [2 * constant, 1.0]), [0.0, 1.0])
+    return Composite((np.asarray(quotient),), constant + node.attrs["offset"] / node.attrs["gain"])
 
 
 def title(composite: Composite) -> str:
@@ -138,8 +156,8 @@ def attribution(facts: Mapping[str, Any]) -> Figure:
         "attribution",
         "Which layer hurts",
         "Left: what each layer's error moves the margin between the top class and the next by, on average: to first "
-        "order (dot), with all signs against it (bar), from its certificate alone (tick). Right: the largest error "
-        "seen (dot) and the certified one (tick).",
+        "order (dot), with all signs against it (end of the bar), from its certificate alone (tick). Right: the "
+        "largest error seen (dot) and the certified one (tick).",
         ("value", "first_order", "absolute", "a_priori", "largest", "allowed"),
         rows,
     )
@@ -155,7 +173,7 @@ def front(allocation: Mapping[str, Any]) -> Figure:
             point["multiplications"],
             point["predicted_rms"],
             "" if point["rms"] is None else point["rms"],
-            "" if point["top1"] is None else round(100 * point["top1"], 4),
+            "" if None in (point["rms"], point["top1"]) else round(100 * point["top1"], 4),
             "yes" if point is allocation else "no",
         )
         for point in points

@@ -22,7 +22,7 @@ SECTION_KEYS: Mapping[str, str] = {
     "raised",
     "attribution": "images margin a_priori absolute first_order actual certified runners_up near layers",
     "allocation": "images choice levels multiplications predicted_rms rms front excluded",
-    "bootstraps": "bootstraps on_path levels chain",
+    "settings": "images margin regularisation settings",
 }
 """Section of report.json -> the keys that its page reads."""
 

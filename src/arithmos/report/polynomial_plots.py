@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
+from arithmos.extras import require
 from arithmos.report.canvas import WIDTH_IN, Theme, ramp, rows_canvas, with_bars
 from arithmos.report.figures import Figure
 
@@ -85,22 +86,23 @@ def _draw_ranges(figure_class: Any, figure: Figure, colors: Theme) -> Any:
 
 def _draw_attribution(figure_class: Any, figure: Figure, colors: Theme) -> Any:
     picture, (left, right) = rows_canvas(figure_class, figure, 2)
-    least = min((x for row in figure.rows for x in row[1:] if x != "" and x > 0), default=1e-6)
-    for y, (_, first_order, absolute, a_priori, largest, allowed) in enumerate(figure.rows):
-        for ax, bar, dot, tick, soft, strong in (
-            (left, absolute, first_order, a_priori, colors.first_soft, colors.first),
-            (right, largest, largest, allowed, colors.second_soft, colors.second),
-        ):
-            ax.barh(y, max(bar, least), height=0.6, color=soft)
-            ax.plot(max(dot, least), y, "o", markersize=4, color=strong)
-            if tick != "":
-                ax.plot(tick, y, "|", markersize=9, color=colors.ink)
-    for ax, columns in ((left, (1, 2, 3)), (right, (4, 5))):
+    for ax, columns, soft, strong in (
+        (left, (1, 2, 3), colors.first_soft, colors.first),
+        (right, (4, 4, 5), colors.second_soft, colors.second),
+    ):
         shown = [row[k] for row in figure.rows for k in columns if row[k] != "" and row[k] > 0]
+        least = min(shown, default=1e-6) / 2  # a logarithmic axis has no zero
+        for y, row in enumerate(figure.rows):
+            dot, bar = (max(row[k], least) for k in columns[:2])
+            ax.hlines(y, dot, bar, color=soft, linewidth=6)
+            ax.plot(dot, y, "o", markersize=4, color=strong)
+            if row[columns[2]] != "":
+                ax.plot(max(row[columns[2]], least), y, "|", markersize=9, color=colors.ink)
         ax.set_xscale("log")
-        ax.set_xlim(min(shown, default=least) / 2, max(shown, default=1.0) * 2)
+        ax.set_xlim(least, max(shown, default=1.0) * 2)
+        _label_logarithms(ax.xaxis, least, max(shown, default=1.0))
         ax.minorticks_off()
-    left.set_xlabel("margin: |Σ J e| (dot), Σ |J||e| (bar), certificate (tick)")
+    left.set_xlabel("of the margin: |Σ J e| (dot) to Σ |J||e| (bar); certificate (tick)")
     right.set_xlabel("largest |e|: seen (dot), certified (tick)")
     return picture
 
@@ -121,6 +123,8 @@ def _draw_front(figure_class: Any, figure: Figure, colors: Theme) -> Any:
     lost = [row for row in figure.rows if row[3] == ""]
     left.plot([r[0] for r in lost], [r[2] for r in lost], "x", markersize=6, color=colors.second)
     left.set_yscale("log")
+    predicted = [row[2] for row in figure.rows]
+    _label_logarithms(left.yaxis, min(predicted), max(predicted))
     for ax, label in ((left, "rms deviation of the outputs"), (right, "top-1 [%]")):
         _framed(ax)
         ax.set_xlabel("levels of all polynomials on the longest path")
@@ -158,6 +162,14 @@ def _draw_sweep(figure_class: Any, figure: Figure, colors: Theme) -> Any:
     axes[1, 0].set_ylabel("rms deviation of the outputs")
     axes[0, 1].legend(frameon=False, loc="lower right")
     return picture
+
+
+def _label_logarithms(axis: Any, least: float, most: float) -> None:
+    """Labels at 1, 2 and 5 where the axis has few powers of ten."""
+    if most < 100 * least:
+        ticker = require("matplotlib.ticker", "report")
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
 
 
 def _framed(ax: Any) -> None:

@@ -12,14 +12,14 @@ import numpy as np
 from arithmos.errors import UsageError
 from arithmos.ir.codec import digest, malformed
 from arithmos.ir.graph import Graph
+from arithmos.targets.public_values import ROLES
 from arithmos.targets.zk.circuit import Circuit, planned
 from arithmos.targets.zk.cost import plan_of
-from arithmos.targets.zk.export import PUBLIC
 from arithmos.targets.zk.keys import PROVING_KEY
 from arithmos.targets.zk.proof import PROOF_FILE
 from arithmos.targets.zk.statement import statement
 from arithmos.targets.zk.verification import verify
-from arithmos.targets.zk.versioned import STAMP_FILE
+from arithmos.targets.zk.versioned import KEY_FILE, STAMP_FILE, read_versioned
 
 MOST_SHOWN = 32
 """A public value of more integers than this is described, not shown."""
@@ -28,26 +28,38 @@ STEPS = {"setup": "set up", "ceremony": "read the ceremony's key", "load": "read
 """The prover's steps that the page shows -> what it calls them; verifying is measured anew."""
 
 
-def verified_proof(net: Graph, folder: Path) -> dict[str, Any]:
-    """The facts of a proof that holds. folder: what `arithmos prove` wrote.
+def verified_proof(net: Graph, folder: Path, expected_hash: str = "") -> dict[str, Any]:
+    """The facts of a proof that holds. folder: what `arithmos prove` wrote, or the proof/ in it.
 
-    Raises VerificationError where it does not hold, UsageError for the proof of another network and for damaged files.
+    expected_hash: the model's, from somebody who is trusted. Without it the proof only claims to be of the network:
+    whoever made it may have written the statement beside another network's key. Raises VerificationError where it does
+    not hold, UsageError for the proof of another network and for damaged files.
     """
-    found = verify(folder / "proof")
-    with malformed(lambda why: _unreadable(folder / "proof" / STAMP_FILE, why)):
-        return proof_facts(net, folder, found)
+    proof = folder if (folder / STAMP_FILE).is_file() else folder / "proof"
+    found = verify(proof, expected_hash=expected_hash)
+    with malformed(lambda why: _unreadable(proof / STAMP_FILE, why)):
+        return proof_facts(net, proof, found, trusted=bool(expected_hash))
 
 
-def proof_facts(net: Graph, folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of a proof. net: the network it is of; folder: what `arithmos prove` wrote (proof/, and keys/
-    where it made some); found: what `targets.zk.verification.verify` returned for folder/proof.
+def proof_facts(net: Graph, proof: Path, found: Mapping[str, Any], *, trusted: bool) -> dict[str, Any]:
+    """What the page says of a proof. net: the network it is of; proof: the folder, with keys/ beside it where some were
+    made; found: what `targets.zk.verification.verify` returned for it; trusted: whether the model hash is known to be
+    the network's, and not only the proof's own.
 
     Constraints are exact, non-zeros an upper bound; `key_bytes` is null without keys/. Raises UsageError for the proof
-    of another network.
+    of another network, and for keys of another proof.
     """
-    said, key = found["statement"], folder / "keys" / PROVING_KEY
-    roles = tuple(role for role in PUBLIC if any(port["role"] == role for port in said["public"]))
-    plan = plan_of(_circuit(net, said, roles, folder))
+    said, keys = found["statement"], proof.parent / "keys"
+    key = keys / PROVING_KEY
+    if (keys / KEY_FILE).is_file() and read_versioned(keys / KEY_FILE)["model_hash"] != found["model_hash"]:
+        raise UsageError(
+            "proof and keys are not of one model",
+            where=str(keys),
+            why=f"the model hash of the proof is {found['model_hash']}, {KEY_FILE} has another",
+            fix="give the folder as `arithmos prove` wrote it",
+        )
+    roles = tuple(role for role in ROLES if any(port["role"] == role for port in said["public"]))
+    plan = plan_of(_circuit(net, said, roles, proof))
     verifying = {"wall_s": found["verify_s"], "cpu_s": found["verify_cpu_s"], "peak_mb": found["verify_peak_mb"]}
     took = {name: found["steps"][name] for name in STEPS if name in found["steps"]} | {"verify": verifying}
     return {
@@ -57,12 +69,13 @@ def proof_facts(net: Graph, folder: Path, found: Mapping[str, Any]) -> dict[str,
         "secret": [] if "input" in roles else list(net.inputs),
         **{key: value for key, value in asdict(plan).items() if key in ("constraints", "wires", "nonzeros", "rows")},
         "steps": [{"step": STEPS.get(name, name), **_rounded(line)} for name, line in took.items()],
-        "proof_bytes": (folder / "proof" / PROOF_FILE).stat().st_size,
+        "trusted": trusted,
+        "proof_bytes": (proof / PROOF_FILE).stat().st_size,
         "key_bytes": key.stat().st_size if key.is_file() else None,
     }
 
 
-def _circuit(net: Graph, said: Mapping[str, Any], public: tuple[str, ...], folder: Path) -> Circuit:
+def _circuit(net: Graph, said: Mapping[str, Any], public: tuple[str, ...], proof: Path) -> Circuit:
     """The circuit of the statement, planned again from the network."""
     if said["model"] == digest(net):
         circuit = planned(statement(net, said["output"]), public)
@@ -73,7 +86,7 @@ def _circuit(net: Graph, said: Mapping[str, Any], public: tuple[str, ...], folde
         why = f"it is of network {str(said['model'])[:16]}, the bundle holds {digest(net)[:16]}"
     raise UsageError(
         "this proof is of another network",
-        where=str(folder),
+        where=str(proof),
         why=why,
         fix="give the bundle that was proved, or prove this one: arithmos prove BUNDLE",
     )

@@ -37,6 +37,7 @@ def _row(row: Row) -> dict[str, Any]:
         "wall_s": round(row.wall_s, 3),
         "first_difference": str(row.first or ""),
         "skipped": row.skipped,
+        "error": str(row.error or "") if not row.skipped else "",
     }
 
 

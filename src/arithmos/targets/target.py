@@ -111,8 +111,9 @@ def preflight(graph: Graph, target: Target) -> None:
                 f"{node.output}: {why}" + (f", from {s}" if (s := str(graph.values[node.output].source)) else "")
             )
     if problems:
+        n = len(graph.nodes)
         raise UnsupportedNetwork(
-            f"target '{target.name}' cannot run {len(problems)} of {len(graph.nodes)} nodes",
+            f"target '{target.name}' cannot run {len(problems)} of {n} node{'s' * (n > 1)}",
             why="\n       ".join(problems),
             fix="choose another target, or quantize the network so that these nodes do not arise",
         )

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from arithmos.approx.composite import Composite
-from arithmos.errors import TrainingError
 from arithmos.ir.graph import Graph, Node
 from arithmos.lower.rebound import rebounded
 from arithmos.lower.replacement import Replacement
@@ -20,6 +19,12 @@ from arithmos.train.real_ops import REAL
 from arithmos.train.replacement_schedule import n_replaced
 
 TABLE = REAL | ROWS
+GRID = 129
+"""Points of [-B, B] on which polynomials are compared with what they stand for."""
+
+MOST_RAISED = 2.0
+"""A bound that would have to be raised further is that of a value that has run away."""
+
 LAYERS = ("conv", "linear", "matmul")
 """The ops whose constants are trained."""
 
@@ -29,8 +34,9 @@ class PolynomialNetwork(nn.Module):
 
     In eval mode it is that network. In training mode the activations that the schedule has not reached are the exact
     ones, and polynomials hold their argument to [-B, B], beyond which their values would be noise. `penalty` is then
-    sum relu(headroom |u| / B - 1)^2 over all that activations read, divided by the number of images; `peaks` is max |u|
-    of each in the last batch. Odd stages stay odd. A class because torch asks for one.
+    sum relu(headroom |u| / B - 1)^2 over all that activations read, divided by the number of images; `drift` is the sum
+    over polynomials of the mean of ((r(u) - f(u)) / B)^2 on [-B, B], which holds them where images rarely lead; `peaks`
+    is max |u| of each activation in the last batch. Odd stages stay odd. A class because torch asks for one.
     """
 
     def __init__(
@@ -54,7 +60,7 @@ class PolynomialNetwork(nn.Module):
             _tensor(np.array([replacements[name].composite.offset]), np.float32) for name in self._offset_of
         )
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        self.penalty = torch.zeros(())
+        self.penalty = self.drift = torch.zeros(())
         self.peaks: dict[str, float] = {}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -65,7 +71,9 @@ class PolynomialNetwork(nn.Module):
         live |= {name: self.get_buffer(buffer) for name, buffer in self._fixed.items()}
         last = {read: index for index, node in enumerate(graph.nodes) for read in node.inputs}
         polynomials = self._polynomials()
-        self.penalty = images.new_zeros(())
+        # Parameters that wait for their turn have the gradient 0, not none: fused SGD fails where some have none.
+        self.penalty = 0.0 * sum((p.sum() for p in (*self.coefficients, *self.offsets)), images.new_zeros(()))
+        self.drift = images.new_zeros(())
         for index, node in enumerate(graph.nodes):
             if node.output in self._first:
                 live[node.output] = self._activation(node, live[node.inputs[0]], node.output in polynomials)
@@ -95,34 +103,42 @@ class PolynomialNetwork(nn.Module):
         constants |= {n: p.detach().cpu().numpy().copy() for n, p in zip(self._trained, self.weights, strict=True)}
         return dataclasses.replace(self._graph, constants=constants)
 
-    def widened(self, batches: Iterator[Tensor]) -> dict[str, Replacement]:
-        """The polynomials with B raised to headroom * max |u| over these images where that is more.
+    def widened(self, batches: Iterator[Tensor]) -> tuple[dict[str, Replacement], int]:
+        """(the polynomials with B raised to headroom * max |u| where that is more, the number of images left out).
 
-        Raises TrainingError where a value is not finite.
+        An image is left out if a value of it has run away: not finite, or asking for more than MOST_RAISED times B. In
+        eval mode alone.
         """
-        peaks = dict.fromkeys(self.layers, 0.0)
+        seen = dict.fromkeys(self.layers, 0.0)
         with torch.inference_mode():
-            for images in batches:
-                self(images)
-                peaks = {name: max(peak, self.peaks[name]) for name, peak in peaks.items()}
-                if broken := next((name for name in self.layers if not np.isfinite(self.peaks[name])), None):
-                    raise TrainingError(
-                        "the trained polynomial network runs out of its intervals",
-                        where=str(self._graph.values[broken].source) or broken,
-                        why="training images lead to values there that are not finite",
-                        fix="train longer or at a higher rate, give a larger range penalty, or higher degrees",
-                    )
+            n_away = sum(self._reached(images, seen) for images in batches)
         wide = {}
         for name, found in self.replacements().items():
-            needed = self.headroom * peaks[name]
+            needed = self.headroom * seen[name]
             wide[name] = rebounded(found, needed) if found.bound is not None and needed > found.bound else found
-        return wide
+        return wide, n_away
+
+    def _reached(self, images: Tensor, seen: dict[str, float]) -> int:
+        """Raise `seen` to what these images reach; the number of those that run away, found by halving."""
+        self(images)
+        if all(self.headroom * self.peaks[name] <= self._most(name) for name in self.layers):
+            seen.update({name: max(peak, self.peaks[name]) for name, peak in seen.items()})
+            return 0
+        if len(images) == 1:
+            return 1
+        middle = len(images) // 2
+        return self._reached(images[:middle], seen) + self._reached(images[middle:], seen)
+
+    def _most(self, name: str) -> float:
+        """What headroom times a value may come to."""
+        bound = self._first[name].bound
+        return float(np.finfo(np.float32).max) if bound is None else MOST_RAISED * bound
 
     def _polynomials(self) -> frozenset[str]:
         """The layers that are polynomials now."""
         if not self.training:
             return frozenset(self.layers)
-        return frozenset(self.layers[: n_replaced(int(self.step), self.n_steps, len(self.layers))])
+        return frozenset(self.layers[: n_replaced(int(self.get_buffer("step")), self.n_steps, len(self.layers))])
 
     def _activation(self, node: Node, u: Tensor, replaced: bool) -> Tensor:
         name, first = node.output, self._first[node.output]
@@ -136,9 +152,14 @@ class PolynomialNetwork(nn.Module):
             exact: Tensor = TABLE[node.op](u, **node.attrs)
             return exact
         with torch.autocast(u.device.type, enabled=False):
-            return self._polynomial(name, first, _full(u), self.training and bound is not None and peak > bound)
+            if not self.training or bound is None:
+                return self._polynomial(name, first, _full(u), clamped=False)
+            grid = torch.linspace(-bound, bound, GRID, dtype=_full(u).dtype, device=u.device)
+            error = self._polynomial(name, first, grid, clamped=False) - TABLE[node.op](grid, **node.attrs)
+            self.drift = self.drift + (error / bound).square().mean()
+            return self._polynomial(name, first, _full(u), clamped=peak > bound)
 
-    def _polynomial(self, name: str, first: Replacement, u: Tensor, clamped: bool) -> Tensor:
+    def _polynomial(self, name: str, first: Replacement, u: Tensor, *, clamped: bool) -> Tensor:
         radius = 1.0 if first.bound is None else first.bound
         places = [i for i, place in enumerate(self._places) if place[0] == name]
         series = [_series(self.coefficients[i], self._stage(self._places[i])) for i in places]
@@ -152,7 +173,8 @@ class PolynomialNetwork(nn.Module):
         if first.form == "value" or len(places) == 1:
             return y
         held = u.clamp(-radius, radius) if clamped else u
-        return held * (1 + y) / 2 + self.offsets[self._offset_of.index(name)] * radius
+        rectified: Tensor = held * (1 + y) / 2 + self.offsets[self._offset_of.index(name)] * radius
+        return rectified
 
     def _stage(self, place: tuple[str, int]) -> np.ndarray:
         return self._first[place[0]].composite.stages[place[1]]

@@ -11,7 +11,7 @@ from arithmos.approx.certify import relu_bound
 from arithmos.approx.composite import Composite
 from arithmos.approx.odd_series import dense
 from arithmos.approx.stagewise import folded, split
-from arithmos.errors import RangeError, UsageError
+from arithmos.errors import RangeError, TrainingError, UsageError
 from arithmos.extras import require
 from arithmos.ir.check import check
 from arithmos.ir.graph import Graph
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from arithmos.train.polynomial_network import PolynomialNetwork
 
-CONFIG = Config(epochs=4, batch_size=64, optimizer=Optimizer("adamw", 2e-4, weight_decay=0.0, clip_norm=1.0))
+CONFIG = Config(epochs=4, batch_size=64, optimizer=Optimizer("adamw", 5e-4, weight_decay=0.0, clip_norm=1.0))
 """Adam, as where networks are trained with their integers: batch norms are folded, and weights differ in size."""
 
 
@@ -37,17 +37,26 @@ class Tuning:
     """What a fine-tuning may choose besides `Config`; raises UsageError with every bad value.
 
     penalty: weight of sum relu(headroom |u| / B - 1)^2, an image's average; headroom: values that are seen in training
-    are kept to B / headroom, so that others find room. coefficient_rate: the rate of coefficients as a multiple of that
+    are kept to B / headroom, so that others find room. drift: weight of the mean square distance of the polynomials
+    from what they stand for, over [-B, B] in units of B: without it they go anywhere where no image leads, and a value
+    that comes there runs away. coefficient_rate: the rate of coefficients as a multiple of that
     of the weights. progressive: the share of the steps over which layers are replaced one after another; 0 is at once.
     """
 
-    penalty: float = 1.0
-    headroom: float = 1.1
-    coefficient_rate: float = 5.0
+    penalty: float = 30.0
+    headroom: float = 1.25
+    drift: float = 100.0
+    coefficient_rate: float = 2.0
     progressive: float = 0.5
 
     def __post_init__(self) -> None:
-        limits = {"penalty": (0, 1e9), "headroom": (1, 10), "coefficient_rate": (0, 1e6), "progressive": (0, 1)}
+        limits = {
+            "penalty": (0, 1e9),
+            "headroom": (1, 10),
+            "drift": (0, 1e9),
+            "coefficient_rate": (0, 1e6),
+            "progressive": (0, 1),
+        }
         if problems := [
             f"{name} must be a number from {low:g} to {high:g}, got {getattr(self, name)!r}"
             for name, (low, high) in limits.items()
@@ -62,12 +71,16 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuned:
-    """graph: the exact graph with the trained weights; replacements: the trained polynomials; net: of both."""
+    """graph: the exact graph with the trained weights; replacements: the trained polynomials; net: of both.
+
+    n_away: training images with a value that runs away, which no bound would hold; net refuses them by a RangeEscape.
+    """
 
     graph: Graph
     replacements: Mapping[str, Replacement]
     net: Graph
     history: tuple[Epoch, ...]
+    n_away: int
 
 
 def fine_tuned(
@@ -88,8 +101,8 @@ def fine_tuned(
     loss: cross entropy where None, see `distillation`. held_out only measures: the weights are those of the last epoch.
     Then every B is raised to headroom * max |u| over the training images where that is more, and the sup error of the
     polynomials is proven anew, as far as they still have the form that a proof is known for. Raises UsageError for a
-    network that cannot be trained so or data that do not fit it, TrainingError where the loss is no number or trained
-    values leave every interval.
+    network that cannot be trained so or data that do not fit it, TrainingError where the loss is no number or no
+    training image keeps to the intervals.
     """
     n_steps = config.epochs * steps_of(data, config, place)
     network = polynomial_network(prepared, replacements, tuning, n_steps)
@@ -98,11 +111,18 @@ def fine_tuned(
         history.append(epoch)
         report(epoch)
     network.eval()
-    found = {n: certified(r) for n, r in network.widened(moved(images, place) for images, _ in data).items()}
+    wide, n_away = network.widened(moved(images, place) for images, _ in data)
+    if n_away == data.n_images:
+        raise TrainingError(
+            "the trained polynomial network runs out of its intervals",
+            why=f"a value of each of the {n_away:,} training images runs away",
+            fix="train longer, with a larger range penalty, from a larger margin, or with higher degrees",
+        )
+    found = {name: certified(replacement) for name, replacement in wide.items()}
     graph = network.graph()
     net = replaced(graph, found)
     check(net)
-    return Tuned(graph, found, net, tuple(history))
+    return Tuned(graph, found, net, tuple(history), n_away)
 
 
 def polynomial_network(
@@ -128,6 +148,14 @@ def polynomial_network(
     return made
 
 
+def exact_network(prepared: Graph, place: Place = CPU) -> nn.Module:
+    """The exact graph as a torch module that learns nothing: the teacher of `distillation`."""
+    require("torch", "torch")
+    module: Any = importlib.import_module("arithmos.train.polynomial_network")
+    made: nn.Module = module.PolynomialNetwork(prepared, {}).eval().requires_grad_(False).to(place.device)
+    return made
+
+
 def task_of(network: PolynomialNetwork, tuning: Tuning, config: Config, loss: Loss | None = None) -> Task:
     """What `epochs` and `train` take: the loss with its penalty, groups of parameters, and a count of the steps."""
 
@@ -146,24 +174,24 @@ def task_of(network: PolynomialNetwork, tuning: Tuning, config: Config, loss: Lo
         return [group for group in made if group["params"]]
 
     def counted(_: nn.Module) -> None:
-        network.step.add_(1)
+        network.get_buffer("step").add_(1)
 
     return Task(
         network,
         {},
-        loss=penalised(loss or cross_entropy(config), network, tuning.penalty),
+        loss=penalised(loss or cross_entropy(config), network, tuning),
         groups=groups,
         after_step=counted,
     )
 
 
-def penalised(loss: Loss, network: PolynomialNetwork, weight: float) -> Loss:
-    """loss + weight * the network's range penalty of the same forward pass."""
+def penalised(loss: Loss, network: PolynomialNetwork, tuning: Tuning) -> Loss:
+    """loss + penalty * the network's range penalty + drift * its drift, of the same forward pass."""
 
-    def both(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        return loss(model, images, targets) + weight * network.penalty
+    def whole(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        return loss(model, images, targets) + tuning.penalty * network.penalty + tuning.drift * network.drift
 
-    return both
+    return whole
 
 
 def certified(replacement: Replacement) -> Replacement:

@@ -101,7 +101,7 @@ def test_what_is_public(tmp_path: Path) -> None:
         export(factories.residual_cnn(), "ezkl", tmp_path / "other", public="weights")
     assert str(caught.value) == (
         "what is public cannot be 'weights'\n"
-        "  why  a proof shows the output, the input, or both; weights are constants, which the key fixes\n"
+        "  why  a proof shows the output, and the input if you like; weights are constants, which the key fixes\n"
         "  fix  choose output, or input,output"
     )
     assert not (tmp_path / "other").exists()

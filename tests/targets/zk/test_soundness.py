@@ -197,3 +197,9 @@ def test_nothing_outside_the_domain(name: str) -> None:
     lo, hi = case.inputs[0][0], case.inputs[-1][0]
     for x in (*range(lo - 20, lo), *range(hi + 1, hi + 20)):
         assert gadget.witnesses((x,)) == []
+
+
+def test_a_range_of_one_number_is_an_equation() -> None:
+    gadget = made(Case(lambda c, x: _domain(c, x, 3, 3), lambda x: x, [(3,)]))
+    assert len(gadget.constraints) == domain_constraints(3, 3)
+    assert [len(gadget.witnesses((x,))) for x in (2, 3, 4, 1 << 200)] == [0, 1, 0, 0]

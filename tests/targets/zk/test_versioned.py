@@ -22,7 +22,7 @@ PORTS = [
     {"value": "x", "role": "input", "first": 3, "shape": [1, 3], "range": [0, 15], "public": True},
 ]
 STAMP: dict[str, Any] = {
-    **{"schema": 1, "arithmos": "0", "groth16py": "0", "curve": "bn254", "setup": "s", "model_hash": "h", "steps": {}},
+    **{"schema": 2, "arithmos": "0", "groth16py": "0", "curve": "bn254", "setup": "s", "model_hash": "h", "steps": {}},
     "statement": {"model": "m", "circuit": "c", "field": "bn254", "output": "values", "public": PORTS},
 }
 
@@ -47,7 +47,7 @@ def test_what_is_written_is_read(written: Written, tmp_path: Path) -> None:
 def test_another_version(tmp_path: Path) -> None:
     assert refused(path := written_as(tmp_path, json.dumps({**STAMP, "schema": 9}))) == (
         f"proof.json has schema 9\n  at   {path}\n"
-        "  why  this version of arithmos reads 1\n"
+        "  why  this version of arithmos reads 2\n"
         "  fix  make it again with this version: arithmos prove"
     )
 
@@ -77,7 +77,9 @@ def test_the_folder_above_the_right_one(tmp_path: Path) -> None:
         ("[1]", "list indices must be integers or slices, not str"),
         ("{}", "it lacks 'schema'"),
         ("[" * 100_000, "maximum recursion depth exceeded while decoding a JSON array from a unicode string"),
-        ('{"schema": 1, "curve": "bn254"}', "it has no arithmos, groth16py, model_hash, setup, statement, steps as"),
+        ('{"schema": 2, "curve": "bn254"}', "it has no arithmos, groth16py, model_hash, setup, statement, steps as"),
+        (json.dumps({**STAMP, "setup": "a ceremony\nlogits: [7]"}), "it has no setup as `arithmos prove` writes it"),
+        (json.dumps({**STAMP, "curve": "\x1b[8m"}), "it has no curve as `arithmos prove` writes it"),
         (json.dumps({**STAMP, "statement": {}}), "its ports are not those of a circuit: it lacks 'public'"),
     ],
 )
@@ -96,6 +98,9 @@ def test_damage(tmp_path: Path, text: str, why: str) -> None:
         ({"range": [5, 4]}, "'y' has the range 5 .. 4"),
         ({"range": [0, 1 << 70]}, "'y' has the range 0 .. 1180591620717411303424"),
         ({"role": "weights"}, "'y' is no value on the border"),
+        ({"shape": [1] * 33}, "'y' is no value on the border"),
+        ({"value": "y: 7\nz"}, "'y: 7\\nz' is no value on the border"),
+        ({"value": "\ud800"}, "'\\ud800' is no value on the border"),
     ],
 )
 def test_ports_that_no_circuit_has(tmp_path: Path, change: dict[str, Any], why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,11 @@ def test_files_of_another_network(small: Small, folder: Path) -> None:
             lambda text: text.replace('"channels_out": 5', '"channels_out": 0'),
             "ValueError: 0 is no int",
         ),
+        (
+            "network.json",
+            lambda text: text.replace('"shift": 8', '"shift": 99999999'),
+            "ValueError: 99999999 is no integer from 0 on, at most 62",
+        ),
         ("network.json", lambda text: text.replace('"shift": 7', '"shift": null'), "ValueError: every layer but the l"),
     ],
 )
@@ -186,6 +192,44 @@ def test_damaged_files(small: Small, folder: Path, tmp_path: Path, name: str, ch
         compare_files(small.net, copy)
     assert caught.value.where == str(copy / name)
     assert caught.value.why.startswith(why), caught.value.why
+
+
+def with_words(text: str, line: int, change: Callable[[float], float]) -> str:
+    lines = text.splitlines()
+    lines[line] = " ".join(repr(change(float(word))) for word in lines[line].split())
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "what", "why"),
+    [
+        (0, lambda x: 64 * x, "the image of this text is none for the network", "its numbers differ by more than 255"),
+        (0, lambda x: 1e-310 * x, "the image: its numbers extend over ", "this is followed from 2**-200 to 2**200"),
+        (1, lambda x: 1e300 * x, "0.acc: its numbers extend over ", "this is followed from 2**-200 to 2**200"),
+        (1, lambda x: 1.7e308 if x > 0 else -1.7e308, "0.acc: its numbers extend over inf", "this is followed from"),
+        (2, lambda x: 1e308 if x else -1e308, "0.acc: its sums do not fit 53 bits", "weights or biases"),
+    ],
+)
+def test_numbers_of_any_size(
+    small: Small, folder: Path, tmp_path: Path, line: int, change: Callable[[float], float], what: str, why: str
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "input.txt").write_text(with_words((copy / "input.txt").read_text(), line, change))
+    with pytest.raises(UsageError) as caught:
+        compare_files(small.net, copy)
+    assert caught.value.what.startswith(what) and caught.value.why.startswith(why), caught.value
+
+
+@pytest.mark.parametrize("factor", [2.0**-150, 2.0**-60, 2.0**20, 2.0**150])
+def test_a_last_layer_of_other_weights_is_found_at_any_scale(
+    small: Small, folder: Path, tmp_path: Path, factor: float
+) -> None:
+    """Its accumulators then have up to 150 bits more or less after the point than the network's."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "input.txt").write_text(with_words((copy / "input.txt").read_text(), 7, lambda x: factor * x))
+    with pytest.raises((VerificationError, UsageError)) as caught:
+        compare_files(small.net, copy)
+    assert caught.value.why.startswith("8[0]: the text gives ") or "53 bits" in caught.value.what, caught.value
 
 
 def convolutions(*words: int | str) -> list[Layer]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from arithmos.errors import UsageError
 from arithmos.ir.border import admit
 from arithmos.ir.codec import digest, random_inputs
 from arithmos.ir.graph import Graph
@@ -20,11 +19,10 @@ from arithmos.targets.ezkl.model import build
 from arithmos.targets.ezkl.tool import PROGRAM, program
 from arithmos.targets.one_sample import samples
 from arithmos.targets.onnx_file import MODEL_FILE, Model
+from arithmos.targets.public_values import ROLES, shown
 
 EXTERNAL_BYTES = 1 << 31
 """ezkl reads one file: no weights go beside it."""
-
-ROLES = ("input", "output")
 
 _README = """# An exact integer network for ezkl
 
@@ -67,9 +65,9 @@ def export(
     public: what a verifier is shown, of input and output ("input,output" for both). golden: inputs, of which the first
     is written; a seeded random one by default. Raises MissingTool without onnx, UsageError for other options or inputs.
     """
-    shown = _shown(public)
+    roles = shown(public)
     model, arguments = build(graph, every=False)
-    arguments |= {f"{role}_visibility": "public" if role in shown else "private" for role in ROLES}
+    arguments |= {f"{role}_visibility": "public" if role in roles else "private" for role in ROLES}
     given = admit(graph, random_inputs(graph, 1) if golden is None else golden)
     sample = samples(graph, given)[0]
     write_model(model, arguments, folder)
@@ -78,7 +76,7 @@ def export(
     expected = {port.value: outputs[port.value].reshape(-1).tolist() for port in model.outputs}
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
     (folder / PROGRAM).write_text(program())
-    facts = {"model": MODEL_FILE, "program": PROGRAM, "public": " and ".join(shown), "digest": digest(graph)}
+    facts = {"model": MODEL_FILE, "program": PROGRAM, "public": " and ".join(roles), "digest": digest(graph)}
     (folder / "README.md").write_text(_README.format(**facts, legs=arguments["decomp_legs"], digit=DIGIT))
 
 
@@ -92,14 +90,3 @@ def write_inputs(model: Model, sample: Mapping[str, np.ndarray], path: Path) -> 
     """One sample as ezkl takes it: the numbers of each input in one row."""
     rows = [np.asarray(sample[port.value]).reshape(-1).tolist() for port in model.inputs]
     path.write_text(json.dumps({"input_data": rows}) + "\n")
-
-
-def _shown(public: object) -> tuple[str, ...]:
-    chosen = {part.strip() for part in str(public).split(",")}
-    if not chosen <= set(ROLES):
-        raise UsageError(
-            f"what is public cannot be '{public}'",
-            why="a proof shows the output, the input, or both; weights are constants, which the key fixes",
-            fix="choose output, or input,output",
-        )
-    return tuple(role for role in ROLES if role in chosen)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from arithmos.errors import MissingTool, UnsupportedNetwork
+from arithmos.targets.tool_process import run_program
 
 PROGRAM = "prove.py"
 INSTALL = "pip install ezkl==23.0.5"
@@ -25,28 +23,17 @@ def run(folder: Path, *arguments: str) -> list[dict[str, Any]]:
 
     Raises MissingTool without ezkl, UnsupportedNetwork where ezkl refuses the files, which would be a defect of ours.
     """
-    path = str(files("arithmos.targets.ezkl").joinpath(PROGRAM))
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-I", path, str(folder), *arguments]
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
-        try:
-            out, errors = process.communicate()
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-    said = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    failure = next((line for line in said if "error" in line), None)
+    ended = run_program("arithmos.targets.ezkl", PROGRAM, str(folder), *arguments)
+    failure = ended.failure
     if failure and failure["kind"] == "missing":
         raise missing()
-    if failure or process.returncode:
-        last = (errors.strip() or out.strip() or f"exit code {process.returncode}").splitlines()[-1]
+    if failure or ended.code:
         raise UnsupportedNetwork(
             f"ezkl refuses '{failure['step'] if failure else 'the network'}'",
-            why=f"{failure['error']}\n{last}" if failure else last,
+            why=f"{failure['error']}\n{ended.last}" if failure else ended.last,
             fix=f"check that ezkl is 23.0.5 ({INSTALL}); with that version, report it with the bundle",
         )
-    return said
+    return ended.said
 
 
 def missing() -> MissingTool:

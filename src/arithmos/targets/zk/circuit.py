@@ -81,7 +81,8 @@ def planned(graph: Graph, public: tuple[str, ...] = ("output",)) -> Circuit:
         return wired[name]
 
     draft = Circuit(graph, public, found, {}, {})
-    _run(draft, tally, _ports(draft, tally.new, tally), keep, lambda array: Extent(np.zeros(array.size, np.int64)))
+    ports = _ports(draft, tally.new, tally)
+    _run(draft, tally, *ports, keep, lambda array: Extent(np.zeros(array.size, np.int64)))
     return Circuit(graph, public, found, wired, tally.counts)
 
 
@@ -89,26 +90,30 @@ def constrain(circuit: Circuit, sink: Callable[[Block], None], *, every: bool = 
     """Every constraint, block by block, to the sink. By name, the values that are wires (`every`: all combinations)."""
     system = Constraints(sink)
     ports = _ports(circuit, system.new, system)
-    return _run(circuit, system, ports, lambda name, x: circuit.wired[name], constants, every=every)
+    return _run(circuit, system, *ports, lambda name, x: circuit.wired[name], constants, every=every)
 
 
-def _ports(circuit: Circuit, new: Callable[[int], Signal], system: System) -> dict[str, Signal]:
-    """Wires of public outputs (under "output NAME"), then inputs; private inputs are shown to be in their range."""
-    graph, found = circuit.graph, {}
-    if "output" in circuit.public:
-        for name in graph.outputs:
-            system.label = Label(name, "output")
-            found[f"output {name}"] = new(size(graph, name))
+def _ports(
+    circuit: Circuit, new: Callable[[int], Signal], system: System
+) -> tuple[list[tuple[str, Signal]], dict[str, Signal]]:
+    """Wires of public outputs (in order: a value may be shown twice), then those of the inputs by name."""
+    graph = circuit.graph
+    shown: list[tuple[str, Signal]] = []
+    for name in graph.outputs if "output" in circuit.public else ():
+        system.label = Label(name, "output")
+        shown.append((name, new(size(graph, name))))
+    given = {}
     for name in graph.inputs:
         system.label = Label(name, "input")
-        found[name] = new(size(graph, name))
-    return found
+        given[name] = new(size(graph, name))
+    return shown, given
 
 
 def _run(
     circuit: Circuit,
     system: System,
-    ports: dict[str, Signal],
+    shown: list[tuple[str, Signal]],
+    given: dict[str, Signal],
     keep: Callable[[str, Signal], np.ndarray],
     constant: Callable[[np.ndarray], Signal],
     *,
@@ -116,8 +121,8 @@ def _run(
 ) -> dict[str, Signal]:
     """All gadgets in order. Values are dropped after their last reader, unless `every`."""
     graph = circuit.graph
-    live = {name: ports[name] for name in graph.inputs}
-    results: dict[str, Signal] = dict(live)
+    live = dict(given)
+    results: dict[str, Signal] = dict(given)
     _domains(circuit, system, live)
     last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
     for i, node in enumerate(graph.nodes):
@@ -134,11 +139,9 @@ def _run(
         for name in node.inputs:
             if last[name] == i and name not in graph.outputs:
                 live.pop(name, None)
-    for name in graph.outputs:
-        if f"output {name}" in ports:
-            system.label = Label(name, "output")
-            x = live[name] if name in live else constant(graph.constants[name])
-            _equal(system, x, ports[f"output {name}"])
+    for name, wires in shown:
+        system.label = Label(name, "output")
+        _equal(system, live[name] if name in live else constant(graph.constants[name]), wires)
     return results
 
 

@@ -90,11 +90,11 @@ def plan_of(circuit: Circuit) -> Plan:
     )
 
 
-def admit_memory(plan: Plan, max_bytes: int) -> None:
-    """Raise UsageError where the prover is expected to need more."""
+def admit_memory(plan: Plan, max_bytes: int, limit: str = "allowed") -> None:
+    """Raise UsageError where the prover is expected to need more. limit: whose limit it is, "allowed" or "free"."""
     if plan.memory_bytes.expected > max_bytes:
         raise UsageError(
-            f"the proof needs about {amount(plan.memory_bytes.expected)}, allowed are {amount(max_bytes)}",
+            f"the proof needs about {amount(plan.memory_bytes.expected)}, {amount(max_bytes)} are {limit}",
             why=f"predicted are {memory_text(plan)}",
             fix="allow more (--max-memory), or quantize to fewer bits, or prove a smaller network",
         )

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from arithmos.errors import UsageError
 from arithmos.ir.border import admit
 from arithmos.ir.codec import digest, random_inputs
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import interpret
+from arithmos.targets.public_values import shown
+from arithmos.targets.target import find, preflight
 from arithmos.targets.zk.circuit import Circuit, assign, constrain, planned, size
 from arithmos.targets.zk.layout import Rows, document
 from arithmos.targets.zk.r1cs import Header, R1csWriter
@@ -22,7 +23,6 @@ from arithmos.targets.zk.versioned import MAP_FILE
 from arithmos.targets.zk.wtns import WtnsWriter
 
 R1CS_FILE, WTNS_FILE, INPUT_FILE = "circuit.r1cs", "witness.wtns", "input.npz"
-PUBLIC = ("input", "output")
 HIDDEN = {
     "input-hash": "a hash inside the circuit needs Poseidon's constants from a library that is kept well;\n"
     "those for Python had one release, or none for years, and cryptography of our own is no choice",
@@ -44,28 +44,25 @@ def export(
 
     public: what a verifier is shown, of input and output ("input,output" for both); what is not shown stays secret.
     output: "values", or "argmax" for the index of the largest alone. golden: inputs; a seeded random one by default.
-    Raises UsageError for other options or inputs.
+    Raises UsageError for other options or inputs, UnsupportedNetwork for numbers that no circuit holds.
     """
-    circuit = planned(statement(graph, output), shown(public))
+    circuit = stated(graph, public, output)
     write_circuit(circuit, folder, model=digest(graph), output=output)
     given = admit(graph, random_inputs(graph, 1) if golden is None else golden)
     write_witness(circuit, first_sample(circuit.graph, given), folder / WTNS_FILE)
 
 
-def shown(public: str | tuple[str, ...]) -> tuple[str, ...]:
-    """The public roles, in the order of PUBLIC. Raises UsageError for others, and for none at all."""
-    chosen = {part.strip() for part in (public.split(",") if isinstance(public, str) else public)}
-    if refused := [part for part in HIDDEN if part in chosen]:
-        raise UsageError(
-            f"'{refused[0]}' cannot be public", why=HIDDEN[refused[0]], fix="choose output, or input,output"
-        )
-    if not chosen or not chosen <= set(PUBLIC):
-        raise UsageError(
-            f"what is public cannot be '{public if isinstance(public, str) else ','.join(public)}'",
-            why="a proof shows the output, the input, or both; weights are constants, which the key fixes",
-            fix="choose output, or input,output",
-        )
-    return tuple(part for part in PUBLIC if part in chosen)
+def stated(graph: Graph, public: str | tuple[str, ...] = "output", output: str = "values") -> Circuit:
+    """The planned circuit of what is proved of a network (options as `export`'s).
+
+    Raises UsageError for other options, UnsupportedNetwork for nodes without a circuit: those of the statement too,
+    whose pools stand before the roundings and read larger numbers.
+    """
+    roles, target = shown(public, HIDDEN), find("zk")
+    preflight(graph, target)
+    proved = statement(graph, output)
+    preflight(proved, target)
+    return planned(proved, roles)
 
 
 def write_circuit(circuit: Circuit, folder: Path, **facts: object) -> None:

@@ -22,8 +22,6 @@ def main() -> int:
         groth16 = importlib.import_module("groth16py")
     except ImportError as error:
         return _say(error=str(error), kind="missing")
-    if limit := request.get("max_memory"):
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     held: dict[str, Any] = {}
     for step in request["steps"]:
         wall, cpu = time.perf_counter(), time.process_time()

@@ -29,10 +29,10 @@ DEVELOPMENT = (
 )
 
 
-def model_hash(verifying_key: Path, statement: Mapping[str, Any]) -> str:
-    """sha256 of the verifying key and the statement: the model's identity."""
-    text = json.dumps(statement, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(verifying_key.read_bytes() + text.encode()).hexdigest()
+def model_hash(verifying_key: bytes, statement: Mapping[str, Any]) -> str:
+    """sha256 of the verifying key's and the statement's sha256 (64 bytes): the model's identity."""
+    text = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in (verifying_key, text))).hexdigest()
 
 
 def statement_of(map_: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def stamp_keys(circuit: Path, keys: Path, said: list[dict[str, Any]], zkey: Path
         "curve": NAME,
         "r1cs_sha256": file_hash(circuit / R1CS_FILE),
         "statement": statement_of(map_),
-        "model_hash": model_hash(keys / VERIFYING_KEY, statement_of(map_)),
+        "model_hash": model_hash((keys / VERIFYING_KEY).read_bytes(), statement_of(map_)),
         "setup": f"ceremony key, sha256 {file_hash(zkey)}" if zkey else DEVELOPMENT,
     }
     (keys / KEY_FILE).write_text(json.dumps(stamp, indent=1) + "\n")
@@ -91,8 +91,11 @@ def read_keys(circuit: Path, keys: Path) -> dict[str, Any]:
     problems = []
     if not (keys / PROVING_KEY).is_file() or not (keys / VERIFYING_KEY).is_file():
         problems.append(f"there is no {PROVING_KEY} or no {VERIFYING_KEY}")
-    elif model_hash(keys / VERIFYING_KEY, stamp["statement"]) != stamp["model_hash"]:
+    elif model_hash((keys / VERIFYING_KEY).read_bytes(), stamp["statement"]) != stamp["model_hash"]:
         problems.append(f"{VERIFYING_KEY} or {KEY_FILE} was changed after it was written")
+    said, here = stamp["statement"], statement_of(read_versioned(circuit / MAP_FILE))
+    if other := [name for name in here if said.get(name) != here[name]]:
+        problems.append(f"they are for another statement: other {', '.join(other)} (the network, --public, --output)")
     if stamp["r1cs_sha256"] != file_hash(circuit / R1CS_FILE):
         problems.append(
             f"they are for circuit {stamp['r1cs_sha256'][:16]}, this is {file_hash(circuit / R1CS_FILE)[:16]}"

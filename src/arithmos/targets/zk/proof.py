@@ -88,8 +88,10 @@ def _stamp_proof(
             "the proof does not hold",
             why=f"the witness breaks {named(map_, failure.constraint)}"
             if failure
-            else "the keys are another circuit's",
-            fix="make the witness again from the network",
+            else "the proving key and the verifying key are not of one setup",
+            fix="make the witness again from the network"
+            if failure
+            else "give keys that were made together, or make new ones",
         )
     keys_stamp = read_versioned(keys / KEY_FILE)
     stamp = {

@@ -10,7 +10,7 @@ import numpy as np
 from arithmos.ir.graph import Graph, Shape
 from arithmos.ir.interpret import interpret
 from arithmos.targets.one_sample import samples, together
-from arithmos.targets.target import Runner
+from arithmos.targets.target import Runner, find, preflight
 from arithmos.targets.zk.circuit import assign, constrain, planned
 from arithmos.targets.zk.combination import Combination
 from arithmos.targets.zk.field import limbs
@@ -27,6 +27,8 @@ def prepare(graph: Graph, every: bool) -> Runner:
     Raises AssertionError where a constraint is broken: that would be a defect of ours.
     """
     proved = graph if every else statement(graph)
+    if proved is not graph:  # whose own nodes were checked
+        preflight(proved, find("zk"))
     circuit = planned(proved)
     blocks: list[Block] = []
     values = constrain(circuit, blocks.append, every=True)

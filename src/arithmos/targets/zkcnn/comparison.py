@@ -14,6 +14,7 @@ from arithmos.ir.interpret import evaluate
 from arithmos.ir.interval import interval_of
 from arithmos.targets.zkcnn.configuration import VALUE_BITS, Configuration, Layer, read_configuration
 from arithmos.targets.zkcnn.replica import Inference, infer, n_image, n_parameters, parameters_of
+from arithmos.targets.zkcnn.rule import REACH
 from arithmos.targets.zkcnn.runner import FIX, other_shifts
 from arithmos.targets.zkcnn.text import numbers_of
 
@@ -48,6 +49,13 @@ def compare_files(graph: Graph, folder: Path, image: np.ndarray | None = None) -
             fix="give the bundle they were exported from, or export again",
         )
     found = read_inference(configuration, folder / TEXT_FILE)
+    if found.value_bits[0] < VALUE_BITS:
+        raise UsageError(
+            "the image of this text is none for the network",
+            where=str(folder / TEXT_FILE),
+            why=f"its numbers differ by more than {REACH} / 2**{VALUE_BITS}",
+            fix="write it again with `arithmos export --target zkcnn`",
+        )
     pixels = found.image >> (found.value_bits[0] - VALUE_BITS)
     allowed = graph.values[graph.inputs[0]].range
     assert allowed is not None
@@ -90,8 +98,8 @@ def read_inference(configuration: Configuration, path: Path) -> Inference:
 def _different(layer: Layer, i: int, found: Inference, expected: np.ndarray) -> list[str]:
     """The first accumulator of a layer that differs, in the text's units: 2**k (acc + 2**(shift - 1))."""
     k = found.value_bits[i] + found.weight_bits[i] - layer.bias_bits
-    wanted, got = expected + layer.half, found.accumulators[i]
-    wrong = (wanted << k) != got if k >= 0 else wanted != (got << -k)
+    wanted, got = (array.astype(object) for array in (expected + layer.half, found.accumulators[i]))  # of any size
+    wrong = np.asarray((wanted << k) != got if k >= 0 else wanted != (got << -k))
     if not wrong.any():
         return []
     index = np.unravel_index(int(wrong.argmax()), wrong.shape)

@@ -125,13 +125,13 @@ def _layer(row: dict[str, Any]) -> Layer:
         str(row["name"]),
         _count(row["channels_in"]),
         _count(row["channels_out"]),
-        None if row["shift"] is None else _count(row["shift"], least=0),
+        None if row["shift"] is None else _count(row["shift"], least=0, most=62),
         window and Window(_count(window["size"]), _count(window["stride"]), _count(window["padding"], least=0)),
         pool and Window(_count(pool["size"]), _count(pool["stride"])),
     )
 
 
-def _count(number: object, least: int = 1) -> int:
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise ValueError(f"{number!r} is no integer from {least} on")
+def _count(number: object, least: int = 1, most: int = (1 << 31) - 1) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        raise ValueError(f"{number!r} is no integer from {least} on, at most {most}")
     return number

@@ -16,18 +16,28 @@ Q_BITS = 9
 REACH = (1 << (Q_BITS - 1)) - 1
 """The most by which two integers of one tensor differ."""
 
+MOST_BITS = 200
+"""All that is far from a tensor's numbers; powers of two up to here are floats."""
+
 
 def bits_of(numbers: np.ndarray, where: str) -> int:
     """trunc(log2(255 / (max - min))), and one less where trunc((max - min) * 2**bits) still exceeds 255.
 
-    For the image and the weights. Raises UsageError where all numbers are equal: its program divides by zero.
+    For the image and the weights. Raises UsageError where all numbers are equal (its program divides by zero), and for
+    an extent that no text of ours has.
     """
-    extent = float(numbers.max() - numbers.min())
+    extent = float(numbers.max() / 2 - numbers.min() / 2) * 2
     if not extent > 0:
         raise UsageError(
             f"{where}: all its numbers are equal",
             why="zkCNN divides 255 by the difference of the largest and the smallest",
             fix="prove another image, or train the layer: it does nothing",
+        )
+    if not 2.0**-MOST_BITS <= extent <= 2.0**MOST_BITS:
+        raise UsageError(
+            f"{where}: its numbers extend over {extent:g}",
+            why=f"this is followed from 2**-{MOST_BITS} to 2**{MOST_BITS}",
+            fix="write it again with `arithmos export --target zkcnn`",
         )
     bits = int(math.log(REACH / extent) / math.log(2))  # by two logarithms, as its program: exact at powers of two
     return bits - (int(extent * 2.0**bits) > REACH)
@@ -35,7 +45,8 @@ def bits_of(numbers: np.ndarray, where: str) -> int:
 
 def truncated(numbers: np.ndarray, bits: int) -> np.ndarray:
     """trunc(x * 2**bits), towards zero, as integers in float64."""
-    return np.asarray(np.trunc(numbers * 2.0**bits))
+    with np.errstate(over="ignore"):  # what is infinite has no exact sums, and is refused there
+        return np.asarray(np.trunc(numbers * 2.0**bits))
 
 
 def next_bits(accumulators: np.ndarray, bits: int, where: str) -> int:

@@ -9,8 +9,6 @@ and the top one is s = [a >= b]. Then y = b + s * (a - b) is one number.
 
 from __future__ import annotations
 
-from functools import reduce
-
 from arithmos.targets.zk.combination import Signal
 from arithmos.targets.zk.system import System
 
@@ -33,8 +31,3 @@ def maximum(c: System, a: Signal, b: Signal, reach: int) -> Signal:
 def at_least(c: System, a: Signal, b: Signal, reach: int) -> Signal:
     """[a >= b], a bit."""
     return c.bits(a - b + (1 << reach), reach + 1)[-1]
-
-
-def largest(c: System, items: list[Signal], reach: int) -> Signal:
-    """The maximum of all of them, pair by pair: (n - 1) * (reach + 2) constraints."""
-    return reduce(lambda a, b: maximum(c, a, b, reach), items)

@@ -1,9 +1,9 @@
 """clip(floor(t / 2**shift), 0, limit): rounding, relu and clamp in one decomposition.
 
 Constraints of a row: shift + reach + below (the bits), + `unless_any`'s of `over` bits (saturation), + below (relu).
- reach: bits of the largest quotient on either side; below: 1 if the quotient can be
-negative; over: bits by which a positive quotient can exceed the limit's. A limit of 2**width - 2 (symmetric ranges)
-costs `any_of` width bits more; any other limit a second, short decomposition.
+reach: bits of the largest quotient on either side; below: 1 if the quotient can be negative; over: bits by which a
+positive quotient can exceed the limit's. A limit of 2**width - 2 (symmetric ranges) costs `any_of` width bits more; any
+other limit a second, short decomposition.
 
 Why there is no second witness. t is proven to be in [-2**(shift + reach), 2**(shift + reach)) (without the lower half
 where it cannot be negative). Every bit satisfies b * (b - 1) = 0, so it is 0 or 1 in the field; bit 0 is by definition
