@@ -135,7 +135,7 @@ def test_the_users_own_network_on_its_own_samples(arithmos: Any, here: Path) -> 
     document = json.loads(arithmos(*own, "--method", "fitted", "--recalibrate", "1", "-o", "net", "--json").stdout)
     assert document["deviation"]["images"] == 20 and document["deviation"]["exact"] is None
     assert document["origin"]["evaluated_on"] == "the calibration samples"
-    assert document["depth"]["polynomials"][0]["degrees"] == [15]
+    assert document["depth"]["polynomials"][0]["degrees"] == [30]
     again = arithmos("approximate", *own[1:], "--recipe", "net/recipe.toml", "--alpha", "5", "-o", "net2", "--json")
     assert json.loads(again.stdout)["origin"]["approximation"] == "fitted"
     escape = arithmos("run", "net", "--input", "large.npy")

@@ -231,7 +231,12 @@ def test_an_end_half_way_leaves_nothing(tmp_path: Path, number: int, code: int, 
     net = b.graph(b.add("requantize", x, b.constant("m", np.asarray(12345)), shift=20, lo=0, hi=255, name="y"))
     bundle = save(net, tmp_path / "net")
     command = [sys.executable, "-m", "arithmos", "prove", str(bundle), "-o", str(tmp_path / "out")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is ignored, and children inherit that
+    try:
+        started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(number, before)
+    with started:
         deadline = time.monotonic() + 60
         while not list(tmp_path.rglob("witness.wtns")) and time.monotonic() < deadline:
             time.sleep(0.01)

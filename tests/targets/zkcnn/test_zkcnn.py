@@ -193,7 +193,7 @@ NO_PADDING = ((0, 0), (0, 0))
         ),
         ({"pool": {"kernel": (2, 1), "stride": (2, 2), "padding": NO_PADDING}}, "pool: its window must be square and "),
         ({"pool": {"kernel": (3, 3), "stride": (3, 3), "padding": NO_PADDING}}, "pool: its window must be square and "),
-        ({"ends": True}, "relu: zkCNN ends with a fully connected layer"),
+        ({"ends": True}, "relu: the output is a rounding, zkCNN's is a fully connected layer's"),
     ],
 )
 def test_refusals(changes: dict[str, object], why: str) -> None:
@@ -211,7 +211,7 @@ def test_dyadic_scales_are_refused_with_the_recipe() -> None:
         f"1: {MULTIPLIES}, from 1",
         f"4: {MULTIPLIES}, from 4",
         f"7: {MULTIPLIES}, from 7",
-        "8: zkCNN ends with a fully connected layer, from 8",
+        "8: the output is a rounding, zkCNN's is a fully connected layer's, from 8",
     ]
 
 

@@ -29,20 +29,20 @@ def refuse(graph: Graph, node: Node) -> str:
     made_by = producers(graph).get(node.inputs[0])
     before = made_by.op if made_by else "input"
     if before in OPS | {"input"} and before not in _FOLLOWS[node.op]:
-        return f"a {_NAMES.get(node.op, 'rounding')} behind {'the input' if made_by is None else _named(before)}"
+        return f"{_article(node.op)} behind {'the input' if made_by is None else _article(before)}"
     readers, is_output = consumers(graph)[node.output], node.output in graph.outputs
     if len(graph.inputs) > 1 or len(graph.outputs) > 1:
         return "the network has several inputs or outputs"
     if len(readers) + is_output > 1:
         return f"{len(readers) + is_output} readers, zkCNN's layers are a chain"
     if is_output and node.op != "linear":
-        return "zkCNN ends with a fully connected layer"
+        return f"the output is {_article(node.op)}, zkCNN's is a fully connected layer's"
     checks = {"conv": _layer, "linear": _layer, "requantize": _rounding, "clip": _rounding, "max_pool": _pool}
     return checks.get(node.op, _flattening)(graph, node)
 
 
-def _named(op: str) -> str:
-    return f"a {_NAMES[op]}" if op in _NAMES else "a rounding"
+def _article(op: str) -> str:
+    return f"a {_NAMES.get(op, 'rounding')}"
 
 
 def _layer(graph: Graph, node: Node) -> str:
