@@ -132,9 +132,10 @@ def accuracy(name: str, n_calibration: int, n_test: int) -> dict[str, Any] | Non
         except RangeEscape as escape:
             rows[title] = {"escaped": escape.what}
             continue
+        finite = np.isfinite(logits).all(axis=1)  # what overflows is no answer
         rows[title] = {
-            "top1": round(100 * float((logits.argmax(1) == labels).mean()), 2),
-            "agreement": round(100 * float((logits.argmax(1) == exact.argmax(1)).mean()), 1),
+            "top1": round(100 * float((finite & (logits.argmax(1) == labels)).mean()), 2),
+            "agreement": round(100 * float((finite & (logits.argmax(1) == exact.argmax(1))).mean()), 1),
             "rms": float(f"{deviation(logits, exact):.3g}") if np.isfinite(logits).all() else None,
             "bounds_raised": raised,
             "levels": depth(net).activation_levels,

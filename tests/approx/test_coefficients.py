@@ -41,7 +41,20 @@ def test_a_certificate_that_does_not_hold_is_refused(tmp_path: Path) -> None:
     text = str(caught.value)
     assert text.startswith(f"the coefficients do not keep what their file states\n  at   {tmp_path / 'changed.json'}\n")
     assert "  why  degrees [5], constant 0: the error reaches 0.037" in text and ", the file states 0.03125\n" in text
-    assert text.endswith("\n  fix  restore the file, or generate it again: make coefficients")
+    assert text.endswith("\n  fix  restore the file, or state no error: null")
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"error": "inf"}, "an error is a positive number, not inf"),
+        ({"degrees": [3, 3]}, "degrees [3, 3] are stated, the stages have [5]"),
+    ],
+)
+def test_a_statement_that_is_none_is_refused(tmp_path: Path, row: dict[str, object], why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        coefficients.load(changed(tmp_path, lambda composite: composite.update(row)))
+    assert caught.value.why == f"ValueError: {why}"
 
 
 def test_a_changed_coefficient_is_refused(tmp_path: Path) -> None:
@@ -53,8 +66,12 @@ def test_a_changed_coefficient_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_leaves_its_interval_is_refused(tmp_path: Path) -> None:
+    def change(row) -> None:
+        row["stages"].insert(0, ["0", (1.25).hex()])
+        row["degrees"].insert(0, 1)
+
     with pytest.raises(VerificationError) as caught:
-        coefficients.load(changed(tmp_path, lambda row: row["stages"].insert(0, ["0", (1.25).hex()])))
+        coefficients.load(changed(tmp_path, change))
     assert "degrees [1, 5], constant 0: stage 1 reaches 1.25 on [-1, 1], the next one takes 1" in str(caught.value)
 
 

@@ -136,8 +136,11 @@ def test_the_users_own_network_on_its_own_samples(arithmos: Any, here: Path) -> 
     assert document["deviation"]["images"] == 20 and document["deviation"]["exact"] is None
     assert document["origin"]["evaluated_on"] == "the calibration samples"
     assert document["depth"]["polynomials"][0]["degrees"] == [30]
-    again = arithmos("approximate", *own[1:], "--recipe", "net/recipe.toml", "--alpha", "5", "-o", "net2", "--json")
-    assert json.loads(again.stdout)["origin"]["approximation"] == "fitted"
+    again = arithmos(
+        "approximate", *own[1:], "--recipe", "net/recipe.toml", "--attribution", "3", "-o", "net2", "--json"
+    )
+    document = json.loads(again.stdout)
+    assert (document["origin"]["approximation"], document["attribution"]["images"]) == ("fitted", 3)
     escape = arithmos("run", "net", "--input", "large.npy")
     assert escape.exit_code == 2 and "of image 0 is " in escape.stderr
 
@@ -200,10 +203,13 @@ NO_RECIPE = "error: this recipe cannot be followed\n  why  {}\n  fix  the fields
         (2, PLAIN + "--B-relu 0", NO_RECIPE.format("B_relu must be a positive number, got 0.0")),
         (2, PLAIN + "--B-max -3", NO_RECIPE.format("B_max must be a positive number, got -3.0")),
         (2, PLAIN + "--B-relu wide", NO_RECIPE.format("B_relu must be a positive number, got 'wide'")),
-        (2, PLAIN + "--degrees 8,15", NO_RECIPE.format("degrees must be odd, from 1 to 63, got [8]")),
+        (2, PLAIN + "--degrees 8,15", NO_RECIPE.format("degrees must be odd, from 1 to 31, got [8]")),
         (2, PLAIN + "--method sqare", "'sqare' is not one of 'composite', 'fitted', 'minimax', 'square', 'relu_aq'"),
         (2, PLAIN + "--set alhpa=4", "there is no 'alhpa', did you mean 'alpha'?"),
         (2, PLAIN + "--B-search 0", "0.0 is not in the range x>0"),
+        (2, PLAIN + "--B-search nan", "error: --B-search cannot be nan\n"),
+        (2, PLAIN + "--sweep-alpha 4-5 --dry-run", "error: --sweep-alpha does not go with --dry-run\n"),
+        (2, PLAIN + "--allocate rms=nan", "error: no allocation can keep to rms=nan\n"),
         (2, PLAIN + "--batch-size 0", "'0' is neither auto nor a number of images from 1 on"),
         (
             2,

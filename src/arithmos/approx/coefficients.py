@@ -48,7 +48,7 @@ def load(path: str | Path) -> tuple[Composite, ...]:
             "the coefficients do not keep what their file states",
             where=str(path),
             why="\n".join(problems),
-            fix="restore the file, or generate it again: make coefficients",
+            fix="restore the file, or state no error: null",
         )
     return composites
 
@@ -89,4 +89,9 @@ def _row(composite: Composite) -> dict[str, Any]:
 def _composite(row: dict[str, Any]) -> Composite:
     stages = tuple(np.array([float.fromhex(c) for c in stage]) for stage in row["stages"])
     error = None if row["error"] is None else float.fromhex(row["error"])
-    return Composite(stages, float.fromhex(row["offset"]), error)
+    if error is not None and not (math.isfinite(error) and error > 0):
+        raise ValueError(f"an error is a positive number, not {error}")
+    composite = Composite(stages, float.fromhex(row["offset"]), error)
+    if tuple(row["degrees"]) != composite.degrees:
+        raise ValueError(f"degrees {row['degrees']} are stated, the stages have {list(composite.degrees)}")
+    return composite

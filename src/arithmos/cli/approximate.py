@@ -45,7 +45,7 @@ def command(out: Path | None, alphas: tuple[int, ...] | None, dry_run: bool, as_
     interval of its polynomial ends the run with the B that would do, or, with --B-search, raises it.
     """
     flags.check_apart(out, given["weights"], given["calibration"], given["recipe_file"])
-    refuse_combined(given)
+    refuse_combined(given | {"alphas": alphas, "dry_run": dry_run})
     given["device"] = find_device(given["device"])
     check_weights(
         given["model"], given["weights"], random=given["random_weights"] or (dry_run and not given["weights"])

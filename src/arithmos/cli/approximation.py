@@ -22,10 +22,11 @@ from arithmos.cli.subject import Subject, digest_of
 from arithmos.errors import RangeEscape, UsageError
 from arithmos.evidence.attribution import Attribution, attribution
 from arithmos.evidence.deviation import Deviation, deviations
+from arithmos.ir.border import admit, batch_size, named_inputs
 from arithmos.ir.codec import save
 from arithmos.ir.graph import Graph
 from arithmos.ir.ops import POLY
-from arithmos.lower.calibrate import Sample, Stats, calibrate
+from arithmos.lower.calibrate import Sample, Stats, calibrate, pieces
 from arithmos.lower.expand import expand
 from arithmos.lower.polynomial_file import as_toml
 from arithmos.lower.polynomial_recipe import PolynomialRecipe
@@ -96,8 +97,15 @@ def attributed(made: Calibrated, chosen: Choice, found: Deviation, n: int, steps
     bounds = found.bounds
     final = {name: moved(r, bound=bounds.get(name, r.bound)) for name, r in chosen.replacements.items()}
     with steps.step("attribute errors"):
-        images = islice((x[i : i + 1] for x, _ in made.images.compared() for i in range(len(x))), n)
-        return attribution(chosen.prepared.graph, final, images, device=device)
+        return attribution(chosen.prepared.graph, final, islice(_one_by_one(made), n), device=device)
+
+
+def _one_by_one(made: Calibrated) -> Iterator[Sample]:
+    for inputs, _ in made.images.compared():
+        arrays = admit(made.graph, named_inputs(made.graph, inputs))
+        shapes = ((made.graph.values[name].shape, array.shape) for name, array in arrays.items())
+        n = next(n for shape, given in shapes if (n := batch_size(shape, given)))
+        yield from pieces(made.graph, arrays, n, limit=1)
 
 
 def escaped(error: RangeEscape) -> UsageError:
@@ -141,7 +149,8 @@ def save_bundle(
     small = sum(abs(math.prod(net.values[node.output].shape)) for node in net.nodes) <= GOLDEN_ELEMENTS
     golden = {name: array[:1] for name, array in made.stats.samples[0].items()} if small else None
     try:
-        save(net, folder, golden=golden, recipe=as_toml(recipe), report=document, force=True)
+        with np.errstate(all="ignore"):  # squares of squares overflow; the table says of how many images
+            save(net, folder, golden=golden, recipe=as_toml(recipe), report=document, force=True)
     except RangeEscape:  # the networks were compared on other images
         save(net, folder, recipe=as_toml(recipe), report=document, force=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -94,6 +95,16 @@ def refuse_combined(given: Mapping[str, Any]) -> None:
             "--allocate does not go with --recalibrate",
             why="an allocation is made from what the exact network's layers read",
             fix="leave one of them out",
+        )
+    if given["alphas"] and given["dry_run"]:
+        raise UsageError(
+            "--sweep-alpha does not go with --dry-run",
+            why="a plan is of one alpha",
+            fix="give --alpha to plan one of them",
+        )
+    if given["search"] is not None and not math.isfinite(given["search"]):
+        raise UsageError(
+            f"--B-search cannot be {given['search']}", why="bounds are raised by multiples of it", fix="give a number"
         )
 
 

@@ -78,7 +78,7 @@ def deviation_text(net: Graph, found: Deviation) -> str:
     if found.raised:
         header = ("raised", "image", "value", "B before", "B after")
         parts.append(table(header, [(r.name, r.image, r.value, r.before, r.after) for r in found.raised]))
-        parts.append("Images before the one named ran with the smaller B.")
+        parts.append("Batches before that of the image named ran with the smaller B.")
     return "\n\n".join(parts)
 
 

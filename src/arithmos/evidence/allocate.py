@@ -42,6 +42,17 @@ class Target:
                 why="it is a budget (levels, multiplications or both), or an accuracy (points or rms)",
                 fix="give for instance levels=95, or points=0.5",
             )
+        wrong = {
+            name: asked
+            for name in ("levels", "multiplications", "points", "rms")
+            if (asked := getattr(self, name)) is not None and not (math.isfinite(asked) and asked >= 0)
+        }
+        if wrong:
+            raise UsageError(
+                "no allocation can keep to " + ", ".join(f"{name}={asked}" for name, asked in wrong.items()),
+                why="targets are finite and not negative",
+                fix="give for instance levels=95, or points=0.5",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from arithmos.approx.composite import Composite
+from arithmos.approx.stagewise import LARGEST_DEGREE
 from arithmos.errors import UsageError
 
 Method = Literal["composite", "fitted", "minimax", "square", "relu_aq", "given"]
@@ -107,12 +108,14 @@ def _degree_problems(recipe: PolynomialRecipe) -> list[str]:
         return [f"method {recipe.method} has its own degrees"]
     lowest = 2 if recipe.method == "minimax" else 1
     if isinstance(degrees, str) or not degrees or not all(_is_whole(d) for d in degrees):
-        return [f"degrees must be cheapest, best or a list of integers, got {degrees!r}"]
+        words = "cheapest, best or " if recipe.method == "composite" else ""
+        return [f"degrees of method {recipe.method} must be {words}a list of integers, got {degrees!r}"]
     if recipe.method == "minimax" and len(degrees) != 1:
         return [f"method minimax has one stage, got the degrees {list(degrees)}"]
-    bad = [d for d in degrees if not lowest <= d <= HIGHEST_DEGREE or (recipe.method != "minimax" and d % 2 == 0)]
+    highest = HIGHEST_DEGREE if recipe.method == "minimax" else LARGEST_DEGREE
+    bad = [d for d in degrees if not lowest <= d <= highest or (recipe.method != "minimax" and d % 2 == 0)]
     kind = "" if recipe.method == "minimax" else "odd, "
-    return [f"degrees must be {kind}from {lowest} to {HIGHEST_DEGREE}, got {bad}"] if bad else []
+    return [f"degrees must be {kind}from {lowest} to {highest}, got {bad}"] if bad else []
 
 
 def _number_problems(recipe: PolynomialRecipe) -> list[str]:
