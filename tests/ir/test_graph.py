@@ -9,7 +9,7 @@ import pytest
 
 import factories
 from arithmos.ir.build import Builder
-from arithmos.ir.graph import Graph, Source, consumers, producers
+from arithmos.ir.graph import Graph, Source, consumers, producers, spent_after
 from arithmos.ir.interval import Interval
 
 
@@ -46,6 +46,12 @@ def test_producers_and_consumers() -> None:
     assert {name: node.op for name, node in producers(graph).items()} == {"square": "mul", "y": "add"}
     readers = {name: [node.output for node in nodes] for name, nodes in consumers(graph).items()}
     assert readers == {"x": ["square"], "square": ["y"], "one": ["y"], "y": []}
+
+
+def test_what_a_run_may_forget() -> None:
+    graph = small()
+    assert spent_after(graph) == {"square": ["x"], "y": ["square", "one", "y"]}
+    assert spent_after(graph, keep=graph.outputs) == {"square": ["x"], "y": ["one"]}
 
 
 def test_repr_and_source() -> None:

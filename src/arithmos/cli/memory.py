@@ -11,7 +11,7 @@ import numpy as np
 
 from arithmos.errors import UsageError
 from arithmos.extras import require
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, spent_after
 from arithmos.targets.clear import prepared
 
 AUTO = 128
@@ -56,12 +56,13 @@ def live_bytes(graph: Graph) -> int:
     size = {
         name: 4 * abs(math.prod(value.shape)) for name, value in graph.values.items() if name not in graph.constants
     }
-    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
+    spent = spent_after(graph, keep=graph.outputs)
     live, peak = {name: size[name] for name in graph.inputs}, 0
-    for i, node in enumerate(graph.nodes):
+    for node in graph.nodes:
         live[node.output] = size[node.output]
         peak = max(peak, sum(live.values()))
-        live = {name: n for name, n in live.items() if last.get(name, i) > i or name in graph.outputs}
+        for name in spent[node.output]:
+            live.pop(name, None)
     return peak
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -102,3 +102,13 @@ def consumers(graph: Graph) -> dict[str, list[Node]]:
         for name in dict.fromkeys(node.inputs):
             readers[name].append(node)
     return readers
+
+
+def spent_after(graph: Graph, keep: Collection[str] = ()) -> dict[str, list[str]]:
+    """{output of a node: what it reads or makes that no later node reads, without `keep`}: what a run may forget."""
+    wanted, spent = set(keep), {}
+    for node in reversed(graph.nodes):
+        here = dict.fromkeys((*node.inputs, node.output))
+        spent[node.output] = [name for name in here if name not in wanted]
+        wanted.update(here)
+    return spent

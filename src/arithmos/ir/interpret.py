@@ -9,7 +9,7 @@ import numpy as np
 from arithmos.errors import UsageError
 from arithmos.ir.border import fits
 from arithmos.ir.escape import check_inside
-from arithmos.ir.graph import Graph, Node
+from arithmos.ir.graph import Graph, Node, spent_after
 from arithmos.ir.interval import interval_of
 from arithmos.ir.ops import OP_SETS
 from arithmos.ir.ops.op import Op
@@ -34,10 +34,7 @@ def interpret(
     whole = set() if graph.op_set == "int" else indices(graph)
     live = {name: _cast(inputs[name], kind, name in whole) for name in graph.inputs}
     yield from live.items()
-    remaining: dict[str, int] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            remaining[name] = remaining.get(name, 0) + 1
+    spent = spent_after(graph)
     table = ops or OP_SETS[graph.op_set]
     for node in graph.nodes:
         kept = whole if node.op == "gather" or node.output in whole else set()
@@ -56,12 +53,8 @@ def interpret(
             raise AssertionError(f"{node.output} left its proven range {interval}: {interval_of(result)}")
         yield node.output, result
         live[node.output] = result
-        for name in node.inputs:
-            remaining[name] -= 1
-            if remaining[name] == 0:
-                live.pop(name, None)
-        if node.output not in remaining:
-            del live[node.output]
+        for name in spent[node.output]:
+            live.pop(name, None)
 
 
 def evaluate(

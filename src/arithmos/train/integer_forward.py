@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from arithmos.ir.graph import Graph, Node
+from arithmos.ir.graph import Graph, Node, spent_after
 from arithmos.ir.interval import ZERO, Interval
 from arithmos.ir.ops import INT
 from arithmos.ir.ops.arithmetic import requantize_sum
@@ -61,7 +61,7 @@ class IntegerForward(nn.Module):
         for name, array in graph.constants.items():
             whole = torch.from_numpy(np.asarray(array).astype(np.int64))
             self.register_buffer(self._place[name], whole.to(_held(_range(graph, name))), persistent=False)
-        self._done = _done_after(graph)
+        self._done = spent_after(graph, keep=graph.outputs)
 
     def forward(
         self, inputs: Mapping[str, Tensor], constants: Mapping[str, Tensor] | None = None, *, every: bool = False
@@ -171,15 +171,6 @@ def _interpreted(step: Step, operands: Sequence[Tensor], followed: Sequence[Tens
     whole = torch.from_numpy(np.ascontiguousarray(INT[node.op].run(*arrays, **node.attrs))).to(operands[0].device)
     real = REAL[node.op](*followed, **node.attrs)
     return whole, whole.double() + (real - real.detach())
-
-
-def _done_after(graph: Graph) -> dict[str, list[str]]:
-    """The values that nothing reads after a node: only those alive need memory."""
-    seen, done = set(graph.outputs), {}
-    for node in reversed(graph.nodes):
-        done[node.output] = [n for n in dict.fromkeys((*node.inputs, node.output)) if n not in seen]
-        seen.update((*node.inputs, node.output))
-    return done
 
 
 def _range(graph: Graph, name: str) -> Interval:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from arithmos.approx.composite import Composite
-from arithmos.ir.graph import Graph, Node
+from arithmos.ir.graph import Graph, Node, spent_after
 from arithmos.lower.rebound import rebounded
 from arithmos.lower.replacement import Replacement
 from arithmos.train.float_ops import ROWS
@@ -62,6 +62,7 @@ class PolynomialNetwork(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.penalty = self.drift = torch.zeros(())
         self.peaks: dict[str, float] = {}
+        self._spent = spent_after(self._graph, keep=self._graph.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, in float32 under mixed precision too."""
@@ -69,19 +70,17 @@ class PolynomialNetwork(nn.Module):
         (name,) = graph.inputs
         live: dict[str, Tensor] = {name: images, **dict(zip(self._trained, self.weights, strict=True))}
         live |= {name: self.get_buffer(buffer) for name, buffer in self._fixed.items()}
-        last = {read: index for index, node in enumerate(graph.nodes) for read in node.inputs}
         polynomials = self._polynomials()
         # Parameters that wait for their turn have the gradient 0, not none: fused SGD fails where some have none.
         self.penalty = 0.0 * sum((p.sum() for p in (*self.coefficients, *self.offsets)), images.new_zeros(()))
         self.drift = images.new_zeros(())
-        for index, node in enumerate(graph.nodes):
+        for node in graph.nodes:
             if node.output in self._first:
                 live[node.output] = self._activation(node, live[node.inputs[0]], node.output in polynomials)
             else:
                 live[node.output] = TABLE[node.op](*(live[read] for read in node.inputs), **node.attrs)
-            for read in node.inputs:
-                if last[read] == index and read not in graph.outputs:
-                    live.pop(read, None)
+            for spent in self._spent[node.output]:
+                live.pop(spent, None)
         return _full(live[graph.outputs[0]])
 
     def replacements(self) -> dict[str, Replacement]:

@@ -18,13 +18,11 @@ def changed(network: Network, values: Mapping[str, Tensor], name: str, tensor: T
     changed value is forgotten after its last reader.
     """
     nodes, known = network.graph.nodes, {**network.constants, **values}
-    last = {read: index for index, node in enumerate(nodes) for read in node.inputs}
     live = {name: tensor}
-    for index, node in enumerate(nodes):
+    for node in nodes:
         if node.output == name or live.keys().isdisjoint(node.inputs):
             continue
         live[node.output] = TABLE[node.op](*(live.get(n, known.get(n)) for n in node.inputs), **node.attrs)
         yield node.output, live[node.output]
-        for read in {*node.inputs, node.output}:
-            if last.get(read, -1) <= index:
-                live.pop(read, None)
+        for spent in network.spent[node.output]:
+            live.pop(spent, None)

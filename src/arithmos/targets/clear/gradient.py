@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arithmos.ir.graph import spent_after
 from arithmos.targets.clear.network import TABLE, Network
 
 SLOPES = {**TABLE, "relu": lambda x: (torch.relu(x) + x.clamp(min=0)) / 2}
@@ -27,16 +28,15 @@ def gradients(
     live |= network.constants
     kept: dict[str, Tensor] = {}
     wanted = set(names)
-    last = {read: index for index, node in enumerate(graph.nodes) for read in node.inputs}
+    spent = spent_after(graph, keep=graph.outputs)
     with torch.enable_grad():
-        for index, node in enumerate(graph.nodes):
+        for node in graph.nodes:
             result = SLOPES[node.op](*(live[name] for name in node.inputs), **node.attrs)
             if node.output in wanted:
                 result = kept[node.output] = result if result.requires_grad else result.detach().requires_grad_()
             live[node.output] = result
-            for read in node.inputs:
-                if last[read] == index and read not in graph.outputs:
-                    live.pop(read, None)
+            for name in spent[node.output]:
+                live.pop(name, None)
     output = live[graph.outputs[0]]
     order = [name for name in names if name in kept]
     for seed in seeds:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from arithmos.ir.escape import escape_of
-from arithmos.ir.graph import Graph, Node
+from arithmos.ir.graph import Graph, Node, spent_after
 from arithmos.ir.interpret import indices
 from arithmos.targets.clear.kernel import Kernel, evaluate, kernel_of
 from arithmos.train.float_ops import ROWS
@@ -26,7 +26,7 @@ class Network:
 
     def __init__(self, graph: Graph, device: str = "cpu") -> None:
         self.graph, self.device = graph, device
-        self._whole = indices(graph)
+        self.spent, self._whole = spent_after(graph), indices(graph)
         stages = {name for node in graph.nodes if node.op == "polynomial" for name in node.inputs[1:]}
         self.constants = {name: self._tensor(name, a) for name, a in graph.constants.items() if name not in stages}
         self._kernels = {node.output: _kernel(graph, node) for node in graph.nodes if node.op == "polynomial"}
@@ -52,10 +52,6 @@ class Network:
         graph = self.graph
         live = {name: self._tensor(name, inputs[name]) for name in graph.inputs}
         yield from live.items()
-        remaining: dict[str, int] = {}
-        for node in graph.nodes:
-            for name in node.inputs:
-                remaining[name] = remaining.get(name, 0) + 1
         for node in graph.nodes:
             if node.op == "polynomial":
                 result = self._polynomial(node, live[node.inputs[0]], first_image)
@@ -64,12 +60,8 @@ class Network:
                 result = TABLE[node.op](*operands, **node.attrs)
             yield node.output, result
             live[node.output] = result
-            for name in node.inputs:
-                remaining[name] -= 1
-                if remaining[name] == 0:
-                    live.pop(name, None)
-            if node.output not in remaining:
-                del live[node.output]
+            for name in self.spent[node.output]:
+                live.pop(name, None)
 
     def _polynomial(self, node: Node, x: Tensor, first_image: int) -> Tensor:
         x = x.contiguous()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arithmos.ir.graph import Graph
+from arithmos.ir.graph import Graph, spent_after
 from arithmos.targets.one_sample import one_sample
 from arithmos.targets.zk.affine import AFFINE, is_affine
 from arithmos.targets.zk.bounds import bounds
@@ -124,8 +124,8 @@ def _run(
     live = dict(given)
     results: dict[str, Signal] = dict(given)
     _domains(circuit, system, live)
-    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
-    for i, node in enumerate(graph.nodes):
+    spent = spent_after(graph, keep=graph.outputs)
+    for node in graph.nodes:
         place = Place(graph, node, circuit.bounds)
         operands = [live[n] if n in live else constant(graph.constants[n]) for n in node.inputs]
         x = made(system, place, operands)
@@ -136,9 +136,8 @@ def _run(
         live[node.output] = x
         if every or _wires_alone(x):
             results[node.output] = x
-        for name in node.inputs:
-            if last[name] == i and name not in graph.outputs:
-                live.pop(name, None)
+        for name in spent[node.output]:
+            live.pop(name, None)
     for name, wires in shown:
         system.label = Label(name, "output")
         _equal(system, live[name] if name in live else constant(graph.constants[name]), wires)
@@ -186,14 +185,13 @@ def assign(circuit: Circuit, values: Iterator[tuple[str, np.ndarray]], sink: Cal
     for name in graph.inputs:
         sink(seen[name])
     _domains(circuit, system, seen)
-    last = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
-    for i, node in enumerate(graph.nodes):
+    spent = spent_after(graph)
+    for node in graph.nodes:
         place = Place(graph, node, circuit.bounds)
         if not is_affine(place):
             operands = [seen[n] if n in seen else graph.constants[n].astype(np.int64).reshape(-1) for n in node.inputs]
             x = made(system, place, operands)
             assert np.array_equal(x, seen[node.output]), f"the gadget of {node.output} differs from the network"
         sink(seen[node.output][circuit.wired[node.output]])
-        for name in node.inputs:
-            if last[name] == i:
-                seen.pop(name, None)
+        for name in spent[node.output]:
+            seen.pop(name, None)
