@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from arithmos.errors import UsageError
-from arithmos.lower.polynomial_file import as_toml, from_mapping, read_recipe
+from arithmos.lower.polynomial_file import as_toml, from_mapping
 from arithmos.lower.polynomial_recipe import PolynomialRecipe
+from arithmos.lower.toml_fields import read_toml
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from arithmos.lower.polynomial_recipe import PolynomialRecipe
 def test_a_recipe_comes_back(recipe: PolynomialRecipe, tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     file.write_text(as_toml(recipe))
-    assert from_mapping(read_recipe(file)) == recipe
+    assert from_mapping(read_toml(file, "recipe")) == recipe
 
 
 def test_every_field_has_its_comment_and_a_path_is_a_name() -> None:
@@ -49,6 +50,6 @@ def test_unknown_keys_and_bad_values_name_the_file(tmp_path: Path) -> None:
     bad = tmp_path / "bad.toml"
     bad.write_text("alpha = = 3")
     with pytest.raises(UsageError, match="the recipe is not TOML"):
-        read_recipe(bad)
+        read_toml(bad, "recipe")
     with pytest.raises(UsageError, match="the recipe cannot be read"):
-        read_recipe(tmp_path / "absent.toml")
+        read_toml(tmp_path / "absent.toml", "recipe")

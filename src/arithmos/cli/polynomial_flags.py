@@ -12,8 +12,9 @@ from arithmos.cli import flags
 from arithmos.cli.choice import Targets
 from arithmos.cli.config_flags import chosen, config_flags, merged
 from arithmos.errors import UsageError
-from arithmos.lower.polynomial_file import from_mapping, read_recipe
+from arithmos.lower.polynomial_file import from_mapping
 from arithmos.lower.polynomial_recipe import ALPHAS, PolynomialRecipe
+from arithmos.lower.toml_fields import read_toml
 
 PUBLISHED_RANGES: Mapping[str, tuple[float, float]] = {"cifar10": (50.0, 50.0), "imagenet": (100.0, 10.0)}
 """data set -> (B_relu, B_max) of Lee et al., arXiv 2105.10879, for all networks and layers alike."""
@@ -135,7 +136,7 @@ def comparison_flags(command: Any) -> Any:
 
 def recipe_of(given: Mapping[str, Any], dataset: str | None) -> PolynomialRecipe:
     """The recipe: defaults, the file, published ranges, the flags, --set, in this order. Raises UsageError."""
-    base = read_recipe(given["recipe_file"]) if given["recipe_file"] else {}
+    base = read_toml(given["recipe_file"], "recipe") if given["recipe_file"] else {}
     if given["published_ranges"]:
         base |= _published(dataset)
     names = [f.name for f in fields(PolynomialRecipe)]

@@ -13,10 +13,11 @@ from arithmos.cli.config_flags import chosen
 from arithmos.cli.epochs import Epochs
 from arithmos.device import find_device
 from arithmos.errors import UsageError
+from arithmos.lower.toml_fields import read_toml
 from arithmos.models.reference import resolve
 from arithmos.models.registry import build, entry, is_known, variant
 from arithmos.train.checkpoint import BEST, read_record
-from arithmos.train.config import Config, as_mapping, as_toml, from_mapping, leaves, read_table
+from arithmos.train.config import Config, as_mapping, as_toml, from_mapping, leaves
 from arithmos.train.data.datasets import find
 from arithmos.train.data.loader import Loader, loader
 from arithmos.train.data.preparation import Preparation
@@ -76,7 +77,7 @@ def config_of(request: Request, given: Mapping[str, Any]) -> Config:
     Raises UsageError where the run to be resumed is another one, before any data is read.
     """
     file, record = given["config_file"], read_record(request.out) if request.options["resume"] else None
-    asked = {**(read_table(file) if file else {}), **chosen(given, given["sets"], leaves())}
+    asked = {**(read_toml(file, "configuration") if file else {}), **chosen(given, given["sets"], leaves())}
     if record:
         base = from_mapping(record["config"], str(request.out))
     else:

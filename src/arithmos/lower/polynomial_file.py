@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +11,7 @@ import tomlkit
 
 from arithmos.errors import UsageError
 from arithmos.lower.polynomial_recipe import PolynomialRecipe
+from arithmos.lower.toml_fields import refuse_unknown_keys
 
 GIVEN = "given"
 """What stands for coefficients that came from no file."""
@@ -34,32 +33,8 @@ def as_toml(recipe: PolynomialRecipe) -> str:
 
 def from_mapping(data: Mapping[str, Any], where: str = "") -> PolynomialRecipe:
     """The recipe of a parsed document. Raises UsageError with every unknown key or bad value."""
-    known = [f.name for f in fields(PolynomialRecipe)]
-    if unknown := [key for key in data if key not in known]:
-        close = {key: difflib.get_close_matches(key, known, n=1) for key in unknown}
-        raise UsageError(
-            "this recipe has unknown keys",
-            where=where,
-            why="\n".join(
-                f"there is no '{key}'" + (f", did you mean '{c[0]}'?" if c else "") for key, c in close.items()
-            ),
-            fix=f"the keys are {', '.join(known)}",
-        )
+    refuse_unknown_keys(data, [f.name for f in fields(PolynomialRecipe)], "recipe", where)
     try:
         return PolynomialRecipe(**data)
     except UsageError as error:
         raise UsageError(error.what, where=where, why=error.why, fix=error.fix) from error
-
-
-def read_recipe(path: Path) -> dict[str, Any]:
-    """What the file says, unchecked but for its form. Raises UsageError for a missing file and bad TOML."""
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(
-            "the recipe cannot be read", where=str(path), why=str(error), fix="give a TOML file"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            "the recipe is not TOML", where=str(path), why=str(error), fix="mend the line it names"
-        ) from error

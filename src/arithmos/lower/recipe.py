@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
@@ -16,6 +15,7 @@ import tomlkit
 
 from arithmos.errors import ArithmosError, UsageError
 from arithmos.lower.polynomial_recipe import PolynomialRecipe
+from arithmos.lower.toml_fields import read_toml, refuse_unknown_keys, unknown_key
 from arithmos.quant.observe import percentile
 
 PER_NODE = ("weight_bits", "activation_bits", "weight_observer", "activation_observer", "weight_scale")
@@ -163,18 +163,13 @@ def _shape_problems(recipe: Recipe) -> list[str]:
     ]
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"there is no '{name}'" + (f", did you mean '{close[0]}'?" if close else "")
-
-
 def _problems(recipe: Recipe) -> list[str]:
     known = [f.name for f in fields(Recipe)]
     problems = [problem for f in fields(Recipe) for problem in _value_problems(f.name, getattr(recipe, f.name))]
     for glob, chosen in recipe.overrides.items():
         for name, value in chosen.items():
             if name not in known:
-                problems.append(f"overrides.{glob!r}: {_unknown(name, PER_NODE)}")
+                problems.append(f"overrides.{glob!r}: {unknown_key(name, PER_NODE)}")
             elif name not in PER_NODE:
                 problems.append(
                     f"overrides.{glob!r}: '{name}' cannot differ between nodes (only {', '.join(PER_NODE)})"
@@ -214,7 +209,6 @@ def from_mapping(data: Mapping[str, Any], where: str = "") -> Recipe:
 
 def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], where: str = "") -> None:
     """Raise UsageError naming every unknown key with the closest known one."""
-    unknown = [_unknown(key, known) for key in given if key not in known]
     if mixed := [key for key in given if key not in known and key in POLYNOMIAL_FIELDS]:
         raise UsageError(
             "this recipe mixes integers and polynomials",
@@ -222,13 +216,7 @@ def refuse_unknown(given: Mapping[str, Any], known: Sequence[str], where: str = 
             why=f"{', '.join(mixed)} {'choose' if len(mixed) > 1 else 'chooses'} polynomials, the others integers",
             fix="make two recipes: one for ar.quantize, one for ar.approximate",
         )
-    if unknown:
-        raise UsageError(
-            "this recipe has unknown keys",
-            where=where,
-            why="\n       ".join(unknown),
-            fix=f"the keys are {', '.join(known)}",
-        )
+    refuse_unknown_keys(given, known, "recipe", where)
 
 
 def refuse_unmatched(recipe: Recipe, names: Collection[str]) -> None:
@@ -249,17 +237,7 @@ def refuse_unmatched(recipe: Recipe, names: Collection[str]) -> None:
 
 def read_recipe(path: str | Path) -> Recipe:
     """The recipe in a TOML file. Raises UsageError for a missing file, bad TOML, unknown keys and bad values."""
-    try:
-        data = tomllib.loads(Path(path).read_text())
-    except OSError as error:
-        raise UsageError(
-            "the recipe cannot be read", where=str(path), why=str(error), fix="give a TOML file"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            "the recipe is not TOML", where=str(path), why=str(error), fix="mend the line it names"
-        ) from error
-    return from_mapping(data, str(path))
+    return from_mapping(read_toml(path, "recipe"), str(path))
 
 
 def as_toml(recipe: Recipe, nodes: Mapping[str, str] | None = None) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +12,7 @@ from typing import Any, Literal
 import tomlkit
 
 from arithmos.errors import UsageError
+from arithmos.lower.toml_fields import read_toml, refuse_unknown_keys
 
 
 def _field(default: Any, text: str, low: float | None = None, high: float | None = None) -> Any:
@@ -91,14 +90,7 @@ def from_mapping(data: Mapping[str, Any], where: str = "", base: Config | None =
 
     Raises UsageError naming every unknown key with the closest known one, and every value that is wrong.
     """
-    known = list(leaves())
-    if unknown := [_unknown(key, known) for key in data if key not in known]:
-        raise UsageError(
-            "this training has unknown keys",
-            where=where,
-            why="\n".join(unknown),
-            fix=f"the keys are {', '.join(known)}",
-        )
+    refuse_unknown_keys(data, list(leaves()), "training", where)
     values = as_mapping(base or Config()) | dict(data)
     if problems := _problems(values):
         raise UsageError(
@@ -114,21 +106,7 @@ def from_mapping(data: Mapping[str, Any], where: str = "", base: Config | None =
 
 def read_config(path: str | Path, base: Config | None = None) -> Config:
     """The configuration in a TOML file. Raises UsageError for a missing file, bad TOML, unknown keys and bad values."""
-    return from_mapping(read_table(path), str(path), base)
-
-
-def read_table(path: str | Path) -> dict[str, Any]:
-    """What a TOML file says, unchecked. Raises UsageError for a missing file and bad TOML."""
-    try:
-        return tomllib.loads(Path(path).read_text())
-    except OSError as error:
-        raise UsageError(
-            "the configuration cannot be read", where=str(path), why=str(error), fix="give a TOML file"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            "the configuration is not TOML", where=str(path), why=str(error), fix="mend the line it names"
-        ) from error
+    return from_mapping(read_toml(path, "configuration"), str(path), base)
 
 
 def as_toml(config: Config) -> str:
@@ -156,11 +134,6 @@ def _shown(values: Mapping[str, Any], name: str) -> str:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"there is no '{name}'" + (f", did you mean '{close[0]}'?" if close else "")
 
 
 def _problems(values: Mapping[str, Any]) -> list[str]:
