@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from arithmos.cli import flags
 from arithmos.cli.choice import Choice
 from arithmos.cli.epochs import Epochs, shown
 from arithmos.cli.progress import Steps
+from arithmos.cli.retraining import config_of, images_of, loss_said, options, refuse_idle
 from arithmos.cli.subject import Subject
 from arithmos.errors import TrainingError, UsageError
-from arithmos.train.config import Config, as_mapping, read_config
-from arithmos.train.data.loader import Loader, loader
-from arithmos.train.distill import SHARE, TEMPERATURE, distillation
+from arithmos.train.config import Config, as_mapping
+from arithmos.train.data.loader import Loader
+from arithmos.train.distill import distillation
 from arithmos.train.place import Place
 from arithmos.train.polynomial_tuning import CONFIG, Tuning, exact_network, fine_tuned
 
@@ -27,12 +27,8 @@ N_WATCHED = 500
 
 def fine_tune_flags(command: Any) -> Any:
     """--fine-tune, and the flags that mean something only with it."""
-    rate = f"With --fine-tune: highest rate. [default: {CONFIG.optimizer.learning_rate}]"
     for option in (
-        click.option("--tuning-config", type=flags.EXISTING, help="With --fine-tune: options as in `train --config`."),
-        click.option("--distill", is_flag=True, help="With --fine-tune: also learn the answers of the exact network."),
-        click.option("--learning-rate", type=float, help=rate),
-        click.option("--epochs", type=click.IntRange(1), help=f"With --fine-tune: epochs. [default: {CONFIG.epochs}]"),
+        *options("--fine-tune", CONFIG, "--tuning-config", "exact"),
         click.option("--fine-tune", is_flag=True, help="Train weights and coefficients with the polynomials in place."),
     ):
         command = option(command)
@@ -56,18 +52,11 @@ def tuning_of(subject: Subject, given: Mapping[str, Any]) -> FineTuning | None:
     Raises UsageError for flags that need it, for data without labels, and for what does not go with it.
     """
     if not given["fine_tune"]:
-        if idle := [f"--{n.replace('_', '-')}" for n in ONLY_WITH_FINE_TUNE if given[n] not in (None, False)]:
-            raise UsageError(
-                f"{', '.join(idle)} would do nothing",
-                why="it belongs to the training of a network with its polynomials",
-                fix="add --fine-tune, or leave it out",
-            )
+        refuse_idle(given, ONLY_WITH_FINE_TUNE, "--fine-tune", "the training of a network with its polynomials")
         return None
     _check(subject, given)
-    config, name, folder = _config(given), str(subject.dataset), given["data_dir"]
-    shared: dict[str, Any] = {"preparation": subject.preparation, "seed": config.seed}
-    data = loader(name, "train", folder, batch_size=config.batch_size, augment=True, shuffle=True, **shared)
-    watched = loader(name, "test", folder, batch_size=100, limit=given["max_images"] or N_WATCHED, **shared)
+    config, limit = config_of(given, given["tuning_config"], CONFIG), given["max_images"] or N_WATCHED
+    data, watched = images_of(subject, given["data_dir"], config, batch_size=100, limit=limit)
     return FineTuning(config, data, watched, given["distill"], Place(given["device"]))
 
 
@@ -88,7 +77,7 @@ def tuned(tuning: FineTuning, chosen: Choice, steps: Steps) -> Choice:
     facts = {
         "data": f"{tuning.data.n_images:,} training images",
         "digest": tuning.data.digest,
-        "loss": f"distillation, temperature {TEMPERATURE:g}, share {SHARE:g}" if tuning.distill else "cross entropy",
+        "loss": loss_said(tuning.distill),
         "config": as_mapping(config),
         "tuning": asdict(Tuning()),
         "images_that_run_away": made.n_away,
@@ -119,11 +108,3 @@ def _check(subject: Subject, given: Mapping[str, Any]) -> None:
         problem, fix = "--attribution compares with the exact network, whose weights change", "leave it out"
     if problem:
         raise UsageError("the network cannot be fine-tuned", why=problem, fix=fix)
-
-
-def _config(given: Mapping[str, Any]) -> Config:
-    base = read_config(given["tuning_config"], CONFIG) if given["tuning_config"] else CONFIG
-    rate, epochs = given["learning_rate"], given["epochs"]
-    if rate is not None:
-        base = replace(base, optimizer=replace(base.optimizer, learning_rate=rate))
-    return replace(base, seed=given["seed"], epochs=epochs or base.epochs)

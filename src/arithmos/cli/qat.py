@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
 import numpy as np
 
-from arithmos.cli import flags
 from arithmos.cli.epochs import Epochs, shown
+from arithmos.cli.retraining import config_of, images_of, loss_said, options, refuse_idle
 from arithmos.cli.subject import Subject, float_function
 from arithmos.device import find_device
 from arithmos.errors import TrainingError, UsageError
@@ -20,9 +20,9 @@ from arithmos.ir.graph import Graph
 from arithmos.lower.calibrate import Stats
 from arithmos.lower.recipe import Recipe
 from arithmos.targets.run import run
-from arithmos.train.config import Config, as_mapping, read_config
-from arithmos.train.data.loader import Loader, loader
-from arithmos.train.distill import SHARE, TEMPERATURE, distillation
+from arithmos.train.config import Config, as_mapping
+from arithmos.train.data.loader import Loader
+from arithmos.train.distill import distillation
 from arithmos.train.place import Place
 from arithmos.train.qat import CONFIG, Trained, qat
 
@@ -33,12 +33,7 @@ def qat_flags(command: Any) -> Any:
     """--qat, and the flags that mean something only with it."""
     for option in (
         click.option("--device", help="With --qat: cpu, cuda, cuda:0 …  [default: cuda where there is one]"),
-        click.option("--qat-config", type=flags.EXISTING, help="With --qat: options as in `train --config`."),
-        click.option("--distill", is_flag=True, help="With --qat: also learn the answers of the float network."),
-        click.option(
-            "--learning-rate", type=float, help=f"With --qat: highest rate. [default: {CONFIG.optimizer.learning_rate}]"
-        ),
-        click.option("--epochs", type=click.IntRange(1), help=f"With --qat: epochs. [default: {CONFIG.epochs}]"),
+        *options("--qat", CONFIG, "--qat-config", "float"),
         click.option("--qat", "with_qat", is_flag=True, help="Train weights and steps of the integer network."),
     ):
         command = option(command)
@@ -61,24 +56,15 @@ def training_of(subject: Subject, given: Mapping[str, Any]) -> Training | None:
     """The training that the flags ask for; None without --qat. Raises UsageError for flags that need it, and for data
     without labels."""
     if not given["with_qat"]:
-        if idle := [f"--{name.replace('_', '-')}" for name in ONLY_WITH_QAT if given[name] not in (None, False)]:
-            raise UsageError(
-                f"{', '.join(idle)} would do nothing",
-                why="it belongs to quantization-aware training",
-                fix="add --qat, or leave it out",
-            )
+        refuse_idle(given, ONLY_WITH_QAT, "--qat", "quantization-aware training")
         return None
     _check(subject, given)
-    assert subject.dataset is not None
-    config = _config(given)
-    shared: dict[str, Any] = {"preparation": subject.preparation, "seed": config.seed}
-    names = subject.dataset, given["data_dir"]
-    data = loader(names[0], "train", names[1], batch_size=config.batch_size, augment=True, shuffle=True, **shared)
-    held_out = loader(names[0], "test", names[1], batch_size=128, limit=given["n_labelled"], **shared)
+    config = config_of(given, given["qat_config"], CONFIG)
+    data, held_out = images_of(subject, given["data_dir"], config, batch_size=128, limit=given["n_labelled"])
     facts = {
-        "data": f"{data.n_images:,} images of {names[0]}, train split" + ", augmented" * _augments(data),
+        "data": f"{data.n_images:,} images of {subject.dataset}, train split" + ", augmented" * _augments(data),
         "digest": data.digest,
-        "loss": f"distillation, temperature {TEMPERATURE:g}, share {SHARE:g}" if given["distill"] else "cross entropy",
+        "loss": loss_said(given["distill"]),
         "config": as_mapping(config),
     }
     return Training(config, data, held_out, given["distill"], find_device(given["device"] or "auto"), facts)
@@ -136,14 +122,6 @@ def _check(subject: Subject, given: Mapping[str, Any]) -> None:
 def _augments(data: Loader) -> bool:
     chosen = data.plan.augmentation
     return chosen is not None and (chosen.pad > 0 or chosen.flip or chosen.resized)
-
-
-def _config(given: Mapping[str, Any]) -> Config:
-    base = read_config(given["qat_config"], CONFIG) if given["qat_config"] else CONFIG
-    rate, epochs = given["learning_rate"], given["epochs"]
-    if rate is not None:
-        base = replace(base, optimizer=replace(base.optimizer, learning_rate=rate))
-    return replace(base, seed=given["seed"], epochs=epochs or base.epochs)
 
 
 def _teacher(subject: Subject, graph: Graph, place: Place) -> Callable[..., Any]:
