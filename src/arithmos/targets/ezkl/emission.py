@@ -12,7 +12,7 @@ What ezkl 23.0.5 does to such a file at input_scale = param_scale = 0, found by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from arithmos.ir.graph import Graph, Shape
 from arithmos.ir.interval import Interval, interval_of
 from arithmos.targets.one_sample import one_sample
-from arithmos.targets.onnx_file import OnnxNode
+from arithmos.targets.onnx_draft import Draft
 
 FLOAT, LONG = "float32", "int64"
 
@@ -42,53 +42,17 @@ class Unfit(Exception):
     """Why a node cannot be said to ezkl exactly; `refuse` makes a sentence of it."""
 
 
-class Emission:
-    """Collects nodes and initializers, and knows which tensor or constant each value of the network is.
-
-    A class because it has a lifetime: it grows until the model is written.
-    """
+class Emission(Draft):
+    """A draft that knows which tensor or constant each value of the network is, and how wide numbers get."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.nodes: list[OnnxNode] = []
-        self.initializers: dict[str, np.ndarray] = {}
+        super().__init__(graph)
         self.widest = 0
         self._held: dict[str, Operand] = {**graph.constants, **{name: name for name in graph.inputs}}
-        self._numbers: dict[tuple[str, Shape, bytes], str] = {}
-        self._taken: set[str] = set(graph.values)
-        self._prefix = ""
 
-    def start(self, value: str) -> None:
-        """Name the tensors that follow after this value."""
-        self._prefix = value
-
-    def fresh(self, stem: str) -> str:
-        """A tensor name that nothing has yet."""
-        number, name = 0, stem
-        while name in self._taken:
-            number += 1
-            name = f"{stem}.{number}"
-        self._taken.add(name)
-        return name
-
-    def put(self, op: str, *inputs: str, **attrs: Any) -> str:
-        """Add a node and return its output."""
-        name = self.fresh(f"{self._prefix}/{op.lower()}")
-        self.nodes.append(OnnxNode(op, inputs, name, attrs))
-        return name
-
-    def stored(self, array: Any, dtype: str = FLOAT) -> str:
-        """An initializer of exactly this type; equal ones are stored once."""
-        given = np.asarray(array, dtype=dtype)
-        key = (dtype, given.shape, given.tobytes())
-        if key not in self._numbers:
-            self._numbers[key] = self.fresh("number")
-            self.initializers[self._numbers[key]] = given
-        return self._numbers[key]
-
-    def axes(self, entries: Iterable[int]) -> str:
-        """A one-dimensional int64 initializer: shapes, axes, margins."""
-        return self.stored(list(entries), LONG)
+    def stored(self, array: Any) -> str:
+        """An initializer of float32."""
+        return self.number(array, FLOAT)
 
     def read(self, value: str) -> Operand:
         """The tensor of a value, or the integers of a constant."""
@@ -126,12 +90,6 @@ class Emission:
     def digits(self) -> int:
         """How many digits hold every number that is split; two at least, which is ezkl's default."""
         return max(2, -(-self.widest.bit_length() // DIGIT))
-
-    def range(self, value: str) -> Interval:
-        """The proven range of a value of the network."""
-        found = self.graph.values[value].range
-        assert found is not None, "targets run integer graphs"
-        return found
 
     def shape(self, value: str) -> Shape:
         """The shape of a value in one sample."""

@@ -2,70 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import numpy as np
 
 from arithmos.ir.graph import Graph, Shape
-from arithmos.ir.interval import Interval, interval_of, narrowest_dtype
+from arithmos.ir.interval import interval_of, narrowest_dtype
 from arithmos.targets.onnx.carrier import DOUBLE, FLOAT, LIMIT, LONG
+from arithmos.targets.onnx_draft import Draft
 from arithmos.targets.onnx_file import OnnxNode
 
 BEFORE_ALL = -(1 << 63)
 """The end of a Slice that runs backwards past the first element."""
 
 
-class Emission:
-    """Collects nodes and initializers, and knows in which tensors each value of the network is held.
-
-    A class because it has a lifetime: it grows until the model is written.
-    """
+class Emission(Draft):
+    """A draft that knows in which tensors each value of the network is held."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.nodes: list[OnnxNode] = []
-        self.initializers: dict[str, np.ndarray] = {}
-        self._held: dict[str, dict[str, str]] = {}
-        self._numbers: dict[tuple[str, Shape, bytes], str] = {}
-        self._taken: set[str] = set(graph.values)
-        self._prefix = ""
-        for name in graph.inputs:
-            self._held[name] = {self.wire(name): name}
-
-    def start(self, value: str) -> None:
-        """Name the tensors that follow after this value."""
-        self._prefix = value
-
-    def fresh(self, stem: str) -> str:
-        """A tensor name that nothing has yet."""
-        number, name = 0, stem
-        while name in self._taken:
-            number += 1
-            name = f"{stem}.{number}"
-        self._taken.add(name)
-        return name
-
-    def put(self, op: str, *inputs: str, **attrs: Any) -> str:
-        """Add a node and return its output; trailing inputs that are "" are left out."""
-        while inputs and not inputs[-1]:
-            inputs = inputs[:-1]
-        name = self.fresh(f"{self._prefix}/{op.lower()}")
-        self.nodes.append(OnnxNode(op, inputs, name, attrs))
-        return name
+        super().__init__(graph)
+        self._held: dict[str, dict[str, str]] = {name: {self.wire(name): name} for name in graph.inputs}
 
     def cast(self, tensor: str, to: str) -> str:
         """The tensor in another type."""
         return self.put("Cast", tensor, to=to)
-
-    def number(self, array: Any, dtype: str) -> str:
-        """An initializer of exactly this type; equal ones are stored once."""
-        given = np.asarray(array, dtype=dtype)
-        key = (dtype, given.shape, given.tobytes())
-        if key not in self._numbers:
-            self._numbers[key] = self.fresh("number")
-            self.initializers[self._numbers[key]] = given
-        return self._numbers[key]
 
     def integers(self, array: np.ndarray, carrier: str) -> str:
         """A constant of the network in a carrier: stored in its narrowest integer type, cast when it is loaded."""
@@ -74,16 +32,6 @@ class Emission:
         stored = narrowest_dtype(interval).name
         tensor = self.number(array, stored)
         return tensor if stored == carrier else self.cast(tensor, carrier)
-
-    def axes(self, entries: Iterable[int]) -> str:
-        """A one-dimensional int64 initializer: shapes, axes, margins."""
-        return self.number(list(entries), LONG)
-
-    def range(self, value: str) -> Interval:
-        """The proven range of a value of the network."""
-        found = self.graph.values[value].range
-        assert found is not None, "targets run integer graphs"
-        return found
 
     def shape(self, value: str) -> Shape:
         """The shape of a value; negative entries hold the batch."""
