@@ -42,7 +42,7 @@ clean:  ## everything that was made here, except the virtual environment
 # Installed once, and again when the requirements change.
 $(RUNNING): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into .venv, some minutes the first time"
-	$(BIN)/python -m pip install --quiet -e '.[torch,onnx,report,data,groth16]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[torch,onnx,report,data,sweep,groth16]' -c constraints.txt
 	touch $@
 
 $(TESTING): pyproject.toml constraints.txt | $(BIN)/python

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arithmos.approx.sets import PUBLISHED, sign_set
-from arithmos.report.figures import Figure
+from arithmos.report.figure import Figure
 from arithmos.report.plots import png
 from arithmos.report.polynomial_figures import attribution, curves, front, sweep, title
 from record import ROOT

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import few_bits_tables
 from arithmos.ir.ops.polynomial import levels, multiplications
 from arithmos.targets.zk.cost import KEY_BYTES, MEMORY_BYTES, PROVE_S, SETUP_S
 from pictures import draw
@@ -300,9 +302,16 @@ PARTS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "polynomial_speed": ("polynomials", polynomial_speed),
     "held_out": ("allocation", held_out),
     "first_order": ("allocation", first_order),
+    "few_bits": ("few_bits", partial(few_bits_tables.of_levels, levels="narrow", table=table)),
+    "few_bits_published": ("few_bits", partial(few_bits_tables.of_levels, levels="published", table=table)),
+    "few_bits_integers": ("few_bits", partial(few_bits_tables.integers, table=table)),
+    "few_bits_speed": ("gpfq", partial(few_bits_tables.speed, table=table)),
+    "few_bits_brevitas": ("brevitas_peer", partial(few_bits_tables.brevitas, table=table)),
+    "few_bits_large": ("few_bits_large", partial(few_bits_tables.large, table=table)),
+    "few_bits_sweep": ("sweep", partial(few_bits_tables.sweep, table=table)),
 }
 """Further tables of the same results: name -> (results, table)."""
-PAGES = ("README.md", "docs/zknn-models.md", "docs/proofs.md", "docs/polynomials.md")
+PAGES = ("README.md", "docs/zknn-models.md", "docs/proofs.md", "docs/polynomials.md", "docs/few-bits.md")
 
 
 def main() -> None:

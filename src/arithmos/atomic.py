@@ -85,6 +85,12 @@ def scratch_dir(parent: Path) -> Iterator[Path]:
         shutil.rmtree(room, ignore_errors=True)
 
 
+def remove_scratch(parent: Path) -> None:
+    """Remove what a process that was killed while it wrote left in a folder; nobody else may be writing there."""
+    for room in parent.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(room, ignore_errors=True)
+
+
 @contextmanager
 def room_for(target: Path, *, elsewhere: str = "choose another place") -> Iterator[Path]:
     """A scratch directory beside the target, from which a rename to it is one step.

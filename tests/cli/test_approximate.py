@@ -202,7 +202,7 @@ NO_RECIPE = "error: this recipe cannot be followed\n  why  {}\n  fix  the fields
         (2, PLAIN + "--alpha 15", NO_RECIPE.format("alpha must be an integer from 4 to 14, got 15")),
         (2, PLAIN + "--B-relu 0", NO_RECIPE.format("B_relu must be a positive number, got 0.0")),
         (2, PLAIN + "--B-max -3", NO_RECIPE.format("B_max must be a positive number, got -3.0")),
-        (2, PLAIN + "--B-relu wide", NO_RECIPE.format("B_relu must be a positive number, got 'wide'")),
+        (2, PLAIN + "--B-relu wide", "'--B-relu': 'wide' is not a valid float."),
         (2, PLAIN + "--degrees 8,15", NO_RECIPE.format("degrees must be odd, from 1 to 31, got [8]")),
         (2, PLAIN + "--method sqare", "'sqare' is not one of 'composite', 'fitted', 'minimax', 'square', 'relu_aq'"),
         (2, PLAIN + "--set alhpa=4", "there is no 'alhpa', did you mean 'alpha'?"),

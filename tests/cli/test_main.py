@@ -42,6 +42,8 @@ Verbs:
   train         a network and a data set -> trained weights, in a folder that
                 can be resumed
   quantize      a trained network -> an exact integer network (a bundle)
+  sweep         a grid of quantizations -> a table, a page and the best recipe,
+                in a folder that can be resumed
   approximate   a trained network -> additions and multiplications alone (a
                 bundle)
   run           run a bundle on inputs
@@ -90,7 +92,7 @@ def test_short_flags_are_the_agreed_ones() -> None:
     context = click.Context(Verbs(name="arithmos"))
     commands = [Verbs(name="arithmos").get_command(context, verb) for verb in VERBS]
     short = {o for c in commands if c for p in c.params for o in p.opts if o.startswith("-") and o[1] != "-"}
-    assert short == {"-o", "-v", "-q"}
+    assert short == {"-b", "-o", "-q", "-v"}
 
 
 def ended_by(error: BaseException) -> Any:
@@ -175,7 +177,7 @@ def test_help_loads_neither_torch_nor_numpy() -> None:
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
-@pytest.mark.parametrize("verb", ["quantize", "run", "verify", "models", "doctor", "demo"])
+@pytest.mark.parametrize("verb", ["quantize", "sweep", "run", "verify", "models", "doctor", "demo"])
 def test_the_help_of_a_verb_loads_no_torch(verb: str) -> None:
     script = (
         "import sys\n"

@@ -47,3 +47,10 @@ def test_silence_is_silent() -> None:
     with Steps(screen, shown=False).step("hidden", total=1) as watch:
         list(watch([1]))
     assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_notes_are_for_those_who_ask(verbose: bool) -> None:
+    screen, written = console(False)
+    Steps(screen, shown=True, verbose=verbose).note("3/4 [done]")
+    assert written.getvalue() == ("3/4 [done]\n" if verbose else "")

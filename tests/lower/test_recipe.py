@@ -13,17 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arithmos.errors import UsageError
-from arithmos.lower.recipe import (
-    BIT_RANGES,
-    CHOICES,
-    CORRECTIONS,
-    PER_NODE,
-    Recipe,
-    as_toml,
-    from_mapping,
-    read_recipe,
-    refuse_unmatched,
-)
+from arithmos.lower.recipe import Recipe, as_toml, from_mapping, read_recipe, refuse_unmatched
+from arithmos.lower.recipe_rules import BOOLEANS, CHOICES, CORRECTIONS, INTEGERS, NUMBERS, PER_NODE, problems_of
+
+DEFAULTS = {f.name: getattr(Recipe(), f.name) for f in dataclasses.fields(Recipe)}
+
+
+def _goes_together(chosen: dict[str, Any]) -> bool:
+    return not problems_of({**DEFAULTS, **chosen})
+
 
 observers = st.sampled_from(["auto", "minmax", "mse", "percentile:99.9", "percentile:100"])
 PER_NODE_VALUES = {
@@ -32,30 +30,33 @@ PER_NODE_VALUES = {
     "weight_observer": observers,
     "activation_observer": observers,
     "weight_scale": st.sampled_from(["channel", "tensor"]),
+    "scalar": st.floats(0.1, 4),
+    "percentile": st.floats(0.5, 1),
 }
-recipes = st.builds(
-    Recipe,
+VALUES = {
     **PER_NODE_VALUES,
-    edge_bits=st.integers(1, 16),
-    scales=st.sampled_from(["dyadic", "power_of_two"]),
-    joins=st.sampled_from(["fused", "equal"]),
-    multiplier_bits=st.integers(8, 31),
-    rounding=st.sampled_from(["nearest", "descent", "adaround"]),
-    corrections=st.sets(st.sampled_from(CORRECTIONS)).map(tuple),
-    overrides=st.dictionaries(
+    **{name: st.sampled_from(words) for name, words in CHOICES.items() if name not in PER_NODE_VALUES},
+    **{name: st.integers(*ends) for name, ends in INTEGERS.items() if name not in PER_NODE_VALUES},
+    "scalar": st.none() | st.floats(0.1, 4),
+    "retain_rate": st.none() | st.floats(0.1, 1),
+    "lamb": st.floats(0.01, 1),
+    "damping": st.floats(0, 1),
+    "fusion": st.booleans(),
+    "corrections": st.sets(st.sampled_from(CORRECTIONS)).map(tuple),
+    "overrides": st.dictionaries(
         st.sampled_from(["layer1.*", "*", "fc", 'we"ird key', "a.b[0]"]),
         st.fixed_dictionaries({}, optional=PER_NODE_VALUES),
         max_size=3,
     ),
-)
+}
+recipes = st.fixed_dictionaries({}, optional=VALUES).filter(_goes_together).map(lambda chosen: Recipe(**chosen))
 
 
 def test_every_field_is_tried_below() -> None:
     names = {f.name for f in dataclasses.fields(Recipe)}
-    others = {"edge_bits", "scales", "joins", "multiplier_bits", "rounding", "corrections", "overrides"}
-    assert names == {*PER_NODE_VALUES, *others}
+    assert names == set(VALUES)
     assert set(PER_NODE) == set(PER_NODE_VALUES)
-    assert set(BIT_RANGES) | set(CHOICES) <= names
+    assert {*INTEGERS, *CHOICES, *NUMBERS, *BOOLEANS} <= names
     assert all(f.metadata["help"] for f in dataclasses.fields(Recipe))
 
 
@@ -73,7 +74,8 @@ def test_the_default_file_is_pinned() -> None:
         "activation_bits = 8\n"
         "# bits of the inputs, and at least so many for weights and inputs of the first and last layers\n"
         "edge_bits = 8\n"
-        "# auto, minmax, mse, percentile:P; auto is minmax from 7 bits on, else mse\n"
+        "# auto, minmax, mse, percentile:P, or hessian (least error of the layer's outputs); auto is minmax from 7 "
+        "bits on, else hessian where gpfq, spfq or gptq solves, else mse\n"
         'weight_observer = "auto"\n'
         "# auto, minmax, mse, percentile:P, or zkcnn (that prover's rule); auto: minmax from 7 bits on, "
         "mse at 5 and 6, then percentile:99.9\n"
@@ -86,10 +88,38 @@ def test_the_default_file_is_pinned() -> None:
         'joins = "fused"\n'
         "# requantize multipliers stay below 2**this\n"
         "multiplier_bits = 24\n"
-        "# of weights: nearest, or learned on the layer's inputs: descent (fast), adaround\n"
+        "# of weights: nearest, or solved on the layer's inputs: descent, adaround, gpfq, gpfq+descent, spfq, "
+        "spfq+descent, gptq, gptq+descent, gptq_corrected, gptq_corrected+descent\n"
         'rounding = "nearest"\n'
         "# equalize (cross-layer equalisation), bias (bias correction), batch_norm (re-estimation)\n"
         "corrections = []\n"
+        "# of b-bit weights: narrow, 2^b - 1 that fit b bits, or published (GPFQ's papers), 2^b + 1\n"
+        'levels = "narrow"\n'
+        "# one weight step a layer, as published: scalar / last level * mean over its rows of the quantile "
+        "`percentile` of |w|; by default weight_observer chooses\n"
+        "# scalar =\n"
+        "# the quantile that goes with scalar, above 0; 1: largest\n"
+        "percentile = 1.0\n"
+        "# scalar sees weights with their batch norm folded in\n"
+        "fusion = true\n"
+        "# what a layer is solved on: inputs of the float network (none), of the network quantized so far in its "
+        "weights, or in its activations too\n"
+        'error_correction = "activations"\n'
+        "# sparse weights by gpfq: soft (L1) or hard (L0) threshold lamb\n"
+        'regularizer = "none"\n'
+        "# threshold of the regularizer, in weights\n"
+        "lamb = 0.1\n"
+        "# windows a convolution is solved on: all of its own (drawn from, where there are plenty), or published: "
+        "apart from each other, drawn with replacement\n"
+        'patches = "all"\n'
+        "# share of the windows of an image; by default 0.25 of published ones, of all what is enough\n"
+        "# retain_rate =\n"
+        "# how often weights are solved and steps fitted to them in turn, 0 to 10\n"
+        "learned_scale = 0\n"
+        "# columns are solved in their own order, or those of most energy first\n"
+        'order = "natural"\n'
+        "# added to the diagonal of a Gram matrix, as a share of its mean; not by gpfq\n"
+        "damping = 0.01\n"
     )
 
 
@@ -103,10 +133,12 @@ def test_nodes_are_listed_as_comments_with_what_they_would_get() -> None:
         '# weight_observer = "auto"\n'
         '# activation_observer = "auto"\n'
         '# weight_scale = "channel"\n'
+        "# scalar =\n"
+        "# percentile = 1.0\n"
     ) in text
     opened = "\n".join(
         line.removeprefix("# ") if "[overrides." in line or line.startswith("# weight_bits") else line
-        for line in text.splitlines()[-6:]
+        for line in text.splitlines()[-8:]
     )
     assert from_mapping(tomllib.loads(opened)).overrides == {"layer1.conv1": {"weight_bits": 4}}
 
@@ -178,15 +210,16 @@ def test_every_bad_value_is_named_at_once() -> None:
         "  why  weight_bits must be an integer from 1 to 16, got 0\n"
         "       activation_bits must be an integer from 1 to 16, got 8.0\n"
         "       edge_bits must be an integer from 1 to 16, got True\n"
-        "       weight_observer must be auto, minmax, mse or percentile:P with 0 < P <= 100, got 'max'\n"
+        "       weight_observer must be auto, minmax, mse, hessian or percentile:P with 0 < P <= 100, got 'max'\n"
         "       weight_scale must be one of channel, tensor, got 'row'\n"
         "       scales must be one of dyadic, power_of_two, got 'dyadic2'\n"
         "       joins must be one of fused, equal, got 'none'\n"
         "       multiplier_bits must be an integer from 8 to 31, got 32\n"
-        "       rounding must be one of nearest, descent, adaround, got 'up'\n"
+        "       rounding must be one of nearest, descent, adaround, gpfq, gpfq+descent, spfq, spfq+descent, gptq, "
+        "gptq+descent, gptq_corrected, gptq_corrected+descent, got 'up'\n"
         "       there is no correction 'adaround', there are equalize, bias, batch_norm\n"
         "       overrides.'fc': 'joins' cannot differ between nodes "
-        "(only weight_bits, activation_bits, weight_observer, activation_observer, weight_scale)\n"
+        "(only weight_bits, activation_bits, weight_observer, activation_observer, weight_scale, scalar, percentile)\n"
         "       overrides.'fc': weight_bits must be an integer from 1 to 16, got 99\n"
         "  fix  the fields and their values are listed by `arithmos quantize --help`"
     )
@@ -205,9 +238,47 @@ def test_every_bad_value_is_named_at_once() -> None:
         ),
         ({"weight_scale": ["channel"]}, "weight_scale must be one of channel, tensor, got ['channel']"),
         ({"weight_bits": "8"}, "weight_bits must be an integer from 1 to 16, got '8'"),
+        ({"scalar": 0}, "scalar must be a number above 0, at most 1000, got 0"),
+        ({"scalar": float("nan")}, "scalar must be a number above 0, at most 1000, got nan"),
+        ({"percentile": 1.5}, "percentile must be a number above 0, at most 1, got 1.5"),
+        ({"retain_rate": True}, "retain_rate must be a number above 0, at most 1, got True"),
+        ({"damping": -0.5}, "damping must be a number, 0 or above, got -0.5"),
+        ({"fusion": 1}, "fusion must be true or false, got 1"),
     ],
 )
 def test_values_of_the_wrong_type(fields: dict[str, Any], why: str) -> None:
+    assert refusal(**fields).why == why
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        (
+            {"scalar": 1.16, "weight_observer": "hessian"},
+            "scalar and weight_observer both choose the weight steps: leave one of them out",
+        ),
+        ({"regularizer": "L1"}, "regularizer L1 needs rounding gpfq or gpfq+descent, got nearest"),
+        (
+            {"regularizer": "L0", "rounding": "gpfq", "overrides": {"*": {"weight_bits": 1}}},
+            "overrides.'*': regularizer L0 needs a level 0: 1-bit weights are -1 and 1 (levels published: also 0)",
+        ),
+        (
+            {"scalar": 1.16, "fusion": False, "overrides": {"fc": {"weight_scale": "tensor"}}},
+            "overrides.'fc': fusion false needs weight_scale channel: folding gives each row a step of its own",
+        ),
+        (
+            {"rounding": "gpfq", "regularizer": "L1", "scalar": 1.16, "fusion": False},
+            "regularizer L1 needs fusion: its threshold is one for all rows of folded weights",
+        ),
+        ({"learned_scale": 2}, "learned_scale needs a rounding that is solved, got nearest"),
+        (
+            {"learned_scale": 2, "rounding": "gpfq", "scales": "power_of_two"},
+            "learned_scale needs scales dyadic: powers of two cannot follow it",
+        ),
+        ({"retain_rate": 0.25}, "retain_rate is of the windows a rounding is solved on, and rounding is nearest"),
+    ],
+)
+def test_fields_that_do_not_go_together(fields: dict[str, Any], why: str) -> None:
     assert refusal(**fields).why == why
 
 
@@ -220,7 +291,8 @@ def test_unknown_keys_name_the_closest_known_one() -> None:
         "  why  there is no 'wieght_bits', did you mean 'weight_bits'?\n"
         "       there is no 'zzz'\n"
         "  fix  the keys are weight_bits, activation_bits, edge_bits, weight_observer, activation_observer, "
-        "weight_scale, scales, joins, multiplier_bits, rounding, corrections, overrides"
+        "weight_scale, scales, joins, multiplier_bits, rounding, corrections, levels, scalar, percentile, fusion, "
+        "error_correction, regularizer, lamb, patches, retain_rate, learned_scale, order, damping, overrides"
     )
 
 

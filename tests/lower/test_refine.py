@@ -14,7 +14,7 @@ from arithmos.ir.codec import digest
 from arithmos.ir.graph import Graph
 from arithmos.ir.interpret import evaluate
 from arithmos.ir.scale import as_float
-from arithmos.lower import refine as module
+from arithmos.lower import fit, vectors
 from arithmos.lower.calibrate import Stats, calibrate
 from arithmos.lower.lower import lower
 from arithmos.lower.quantize import decide, quantize
@@ -108,18 +108,20 @@ def test_binary_weights_stay_binary() -> None:
 
 def test_layers_that_are_too_wide_keep_their_integers(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, stats = trained()
-    monkeypatch.setattr(module, "WIDEST", 27)
+    monkeypatch.setattr(fit, "WIDEST", 27)
     plain, learned = (decide(graph, stats, dataclasses.replace(COARSE, rounding=r))[1] for r in ("nearest", "descent"))  # type: ignore[arg-type]
     same = {n for n in plain.weights if np.array_equal(plain.weights[n].integers, learned.weights[n].integers)}
     assert same == {"layer1.bn1", "layer1.bn2"}, "72 columns; the stem has 27, the head 8"
+    said = "72 columns are too many for a Gram matrix: rounded to nearest (gpfq and spfq would solve them)"
+    assert {name: fitted.note for name, fitted in learned.fits.items() if fitted.note} == dict.fromkeys(same, said)
 
 
 def test_windows_are_unfolded_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, stats = trained()
     recipe = dataclasses.replace(COARSE, rounding="descent")
     whole = decide(graph, stats, recipe)[1]
-    monkeypatch.setattr(module, "CHUNK", 1)
-    monkeypatch.setattr(module, "ENOUGH", 10**6)
+    monkeypatch.setattr(vectors, "CHUNK", 1)
+    monkeypatch.setattr(vectors, "ENOUGH", 10**6)
     pieces = decide(graph, stats, recipe)[1]
     assert np.mean(whole.weights["bn1"].integers == pieces.weights["bn1"].integers) > 0.8
 
@@ -135,9 +137,15 @@ def depthwise() -> tuple[Graph, Stats]:
     return graph, calibrate(graph, [data()])
 
 
-@pytest.mark.parametrize("rounding", ["descent", pytest.param("adaround", marks=pytest.mark.slow)])
-def test_grouped_layers_and_linear_ones_over_positions(rounding: Any) -> None:
+@pytest.mark.parametrize(
+    ("rounding", "share"),
+    [("descent", 1), ("gptq_corrected+descent", 0.8), pytest.param("adaround", 1, marks=pytest.mark.slow)],
+)
+def test_grouped_layers_and_linear_ones_over_positions(
+    rounding: Any, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph, stats = depthwise()
+    monkeypatch.setattr(vectors, "ENOUGH", 10**6)
 
     def error(recipe: Recipe) -> float:
         net = quantize(graph, stats, recipe)
@@ -146,7 +154,7 @@ def test_grouped_layers_and_linear_ones_over_positions(rounding: Any) -> None:
         real = evaluate(graph, {"x": data()}, dtype=np.float64)["y"]
         return float(np.square(integers(net, data())[value.name] * as_float(value.scale) - real).mean())
 
-    assert error(dataclasses.replace(COARSE, rounding=rounding)) < 0.95 * error(COARSE)
+    assert error(dataclasses.replace(COARSE, rounding=rounding)) < share * error(COARSE)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arithmos.ir.interval import Interval
-from arithmos.quant.grid import admissible_step, nearest_levels, round_half_up, symmetric
+from arithmos.quant.grid import admissible_step, nearest_levels, published, round_half_up, symmetric
 
 steps = st.floats(min_value=1e-30, max_value=1e30)
 
@@ -21,6 +21,13 @@ def test_symmetric_ranges(bits: int) -> None:
     levels = symmetric(bits)
     assert levels == -levels and levels.bits <= max(bits, 2)
     assert symmetric(bits, nonnegative=True) == Interval(0, (1 << bits) - 1)
+
+
+@given(st.integers(1, 8))
+def test_published_levels_are_one_more_than_the_bits_hold(bits: int) -> None:
+    levels = published(bits)
+    assert levels == -levels and levels.hi - levels.lo + 1 == 2**bits + 1 and levels.bits == bits + 1
+    assert published(1) == Interval(-1, 1)
 
 
 def test_eight_bits() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from arithmos.errors import UsageError
 from arithmos.ir.codec import digest
-from arithmos.report.figures import as_csv, figures
+from arithmos.report.figure import as_csv
+from arithmos.report.figures import figures
 from arithmos.report.page import write_page
 from arithmos.report.proof import proof_facts
 from arithmos.targets.zk.circuit import planned

@@ -16,13 +16,16 @@ from arithmos.train.config import leaves
 
 Decorator = Callable[[Any], Any]
 
+VALUES = "VALUES"
+
 
 def config_flags(
-    cls: type, *, skip: Collection[str] = (), default: Callable[[str, Any], str] | None = None
+    cls: type, *, skip: Collection[str] = (), default: Callable[[str, Any], str] | None = None, several: bool = False
 ) -> Decorator:
     """One flag a field, and --set for anything; a flag that is not given is None, or () where it can be repeated.
 
-    skip: fields without a flag of their own. default: (name, value) -> what --help says of the default.
+    skip: fields without a flag of their own. default: (name, value) -> what --help says of the default. several: values
+    are texts, for whoever reads lists and ranges in them.
     """
     shown = default or (lambda name, value: _shown(value))
 
@@ -33,9 +36,11 @@ def config_flags(
         for name, (field, kind) in reversed(leaves(cls).items()):
             if name not in skip:
                 text = f"{field.metadata['help']}  [default: {shown(name, field.default)}]"
-                command = click.option(*_names(name, kind), **_kind(kind), help=text + " Repeatable." * _several(kind))(
-                    command
-                )
+                names = (*_names(name, kind), *field.metadata.get("also", ()))
+                shape = _kind(kind)
+                if several and "type" in shape and not shape.get("multiple"):
+                    shape = {"type": click.STRING, "metavar": VALUES}
+                command = click.option(*names, **shape, help=text + " Repeatable." * _several(kind))(command)
         return command
 
     return decorate
@@ -66,7 +71,11 @@ def parsed(text: str) -> dict[str, Any]:
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The new values over the old ones, table by table."""
-    tables = {k: merged(old.get(k, {}), v) for k, v in new.items() if isinstance(v, Mapping)}
+    tables = {
+        k: merged(under if isinstance(under := old.get(k), Mapping) else {}, v)
+        for k, v in new.items()
+        if isinstance(v, Mapping)
+    }
     return {**old, **new, **tables}
 
 
@@ -88,9 +97,12 @@ def _kind(kind: Any) -> dict[str, Any]:
     if typing.get_origin(kind) is tuple and not _several(kind):
         return {"type": flags.Numbers()}
     if isinstance(kind, types.UnionType):
-        return {"type": click.STRING}
+        plain = [part for part in typing.get_args(kind) if part is not type(None)]
+        return _kind(plain[0]) if len(plain) == 1 else {"type": click.STRING}
     return {"type": {int: click.INT, float: click.FLOAT}.get(kind, click.STRING), "multiple": _several(kind)}
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
     return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

@@ -149,14 +149,15 @@ def _model(required: bool) -> Decorator:
 
 
 model, model_or_bundle = _model(required=True), _model(required=False)
-samples = _all(
-    data,
-    click.option("--dataset", help="digits, mnist, cifar10, imagenet. [default: the model's own]"),
-    click.option(
-        "--calibration",
-        type=EXISTING,
-        help="Your own samples instead, as the float network reads them: .npy, .npz or .safetensors.",
-    ),
+_dataset = click.option(
+    "--dataset", "--data", "dataset", help="digits, mnist, cifar10, imagenet. [default: the model's own]"
+)
+_own_samples = click.option(
+    "--calibration",
+    type=EXISTING,
+    help="Your own samples instead, as the float network reads them: .npy, .npz or .safetensors.",
+)
+_seen = _all(
     click.option("--n-calibration", type=click.IntRange(1), default=256, show_default=True, help="Samples to see."),
     click.option(
         "--calibration-split",
@@ -166,14 +167,14 @@ samples = _all(
         help="Of which.",
     ),
 )
-calibration = _all(
-    samples,
-    click.option(
-        "--evaluate",
-        "n_labelled",
-        type=click.IntRange(0),
-        default=500,
-        show_default=True,
-        help="Test images to measure the accuracy on.",
-    ),
+_labelled = click.option(
+    "--evaluate",
+    "n_labelled",
+    type=click.IntRange(0),
+    default=500,
+    show_default=True,
+    help="Test images to measure the accuracy on.",
 )
+samples = _all(data, _dataset, _own_samples, _seen)
+calibration = _all(samples, _labelled)
+images = _all(data, _dataset, _seen, _labelled)

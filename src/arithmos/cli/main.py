@@ -21,6 +21,7 @@ from arithmos.errors import ArithmosError
 VERBS = {
     "train": "a network and a data set -> trained weights, in a folder that can be resumed",
     "quantize": "a trained network -> an exact integer network (a bundle)",
+    "sweep": "a grid of quantizations -> a table, a page and the best recipe, in a folder that can be resumed",
     "approximate": "a trained network -> additions and multiplications alone (a bundle)",
     "run": "run a bundle on inputs",
     "verify": "compare every value of a bundle, or of a dump, across runners",

@@ -12,7 +12,15 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 Watch = Callable[[Iterable[Any]], Iterator[Any]]
 
@@ -29,17 +37,19 @@ class Step:
 class Steps:
     """The steps of one verb, shown while they run and kept for report.json. A class: it lives as long as the verb."""
 
-    def __init__(self, console: Console, shown: bool) -> None:
+    def __init__(self, console: Console, shown: bool, verbose: bool = False) -> None:
         self.done: list[Step] = []
         self._console = console
         self._shown = shown
+        self._verbose = verbose
 
     @contextmanager
     def step(self, name: str, total: int | None = None) -> Iterator[Watch]:
         """Time what runs inside; the line appears when it ends well. Yields `watch`, which shows how far a loop is."""
         start = time.perf_counter()
         bars = (BarColumn(), MofNCompleteColumn()) if total else ()
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), *bars, TimeElapsedColumn())
+        left = (TextColumn("left"), TimeRemainingColumn()) if total else ()
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), *bars, TimeElapsedColumn(), *left)
         live = self._shown and self._console.is_terminal
         with Progress(*columns, console=self._console, transient=True, disable=not live) as bar:
             task = bar.add_task(name, total=total)
@@ -56,6 +66,11 @@ class Steps:
                 f"{name:<28} {self.done[-1].wall_s:8.2f} s {self.done[-1].peak_mb:7,} MB", highlight=False
             )
 
+    def note(self, text: str) -> None:
+        """A line about what has just happened inside a step, for those who asked for it with -v."""
+        if self._verbose:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def facts(self) -> list[dict[str, Any]]:
         """The finished steps as plain data."""
         return [asdict(step) for step in self.done]
@@ -65,7 +80,8 @@ def steps() -> Steps:
     """The steps of the verb that runs: shown on a terminal, with -v anywhere, with -q nowhere."""
     chosen = click.get_current_context().meta.get("arithmos.verbosity")
     console = Console(stderr=True)
-    return Steps(console, chosen != "quiet" and (console.is_terminal or chosen == "verbose"))
+    verbose = chosen == "verbose"
+    return Steps(console, chosen != "quiet" and (console.is_terminal or verbose), verbose)
 
 
 def peak_mb() -> int:

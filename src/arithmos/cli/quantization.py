@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 
 import arithmos
+from arithmos.cli.few_bits import Tally, counted, fit_facts, fit_text
 from arithmos.cli.progress import Steps
 from arithmos.cli.qat import Training, origin_of, train_network
-from arithmos.cli.samples import Samples, as_real, first
+from arithmos.cli.samples import Samples, as_real, first, size
 from arithmos.cli.subject import Subject, digest_of, float_function
 from arithmos.errors import UsageError, VerificationError
+from arithmos.extras import require
 from arithmos.ir.border import admit, named_inputs
 from arithmos.ir.codec import save
 from arithmos.ir.graph import Graph
+from arithmos.lower.analog import kept_samples
 from arithmos.lower.calibrate import calibrate
-from arithmos.lower.quantize import quantize
+from arithmos.lower.float_activations import float_activations
+from arithmos.lower.lower import lower
+from arithmos.lower.quantize import decide, finish
 from arithmos.lower.recipe import Recipe, as_toml
 from arithmos.report.accuracy import measure
 from arithmos.report.environment import environment
@@ -55,9 +60,12 @@ def make(
     with steps.step("trace"):
         graph = arithmos.trace(subject.network, subject.example)
     with steps.step("calibrate", total=len(samples.calibration)) as watch:
-        stats = calibrate(graph, watch(samples.calibration))
+        keep = kept_samples(graph, recipe, sum(map(size, samples.calibration)))
+        stats = calibrate(graph, watch(samples.calibration), keep=keep)
     with steps.step("quantize"):
-        net = quantize(graph, stats, recipe)
+        run_node = require("arithmos.targets.clear.nodes", "torch").run_node
+        prepared, choice = decide(graph, stats, recipe, seed=seed, run=run_node)
+        net = finish(lower(prepared, choice, recipe).net, graph)
     origin, real = _origin(subject, samples, recipe, seed), reference(graph, recipe)
     learned: dict[str, Any] = {}
     if training is not None:
@@ -69,8 +77,11 @@ def make(
         def integers(images: np.ndarray) -> np.ndarray:
             return np.asarray(run(net, images, target="engine"))
 
+        labelled, tally = samples.labelled, Tally()
+        if recipe.solves and training is None:
+            labelled = counted(labelled, float_activations(prepared, choice), tally)
         classifies = len(net.outputs) == 1 and len(net.values[net.outputs[0]].shape) == 2
-        accuracy = measure(float_function(subject, graph), integers, samples.labelled) if classifies else None
+        accuracy = measure(float_function(subject, graph), integers, labelled) if classifies else None
     with steps.step("compare layers"):
         compared = as_real(net, named_inputs(graph, first(samples.calibration, N_COMPARED)))
         layers = compare_layers(real, net, compared, target="engine")
@@ -86,7 +97,8 @@ def make(
         steps=steps.facts(),
         preparation=subject.preparation,
     )
-    return Made(graph, net, recipe, measured | ({"training": learned} if learned else {}), golden)
+    measured |= {"training": learned} if training else fit_facts(prepared, choice, recipe, tally)
+    return Made(graph, net, recipe, measured, golden)
 
 
 def check_loss(made: Made, max_loss: float | None) -> None:
@@ -115,7 +127,7 @@ def save_bundle(made: Made, folder: Path) -> None:
 
 def summary(made: Made) -> str:
     """A few lines for people: accuracy, cost, where the largest loss is."""
-    cost, lines = made.facts["cost"], []
+    cost, lines = made.facts["cost"], list[str]()
     if "accuracy" in made.facts:
         a = made.facts["accuracy"]
         lines += [
@@ -125,6 +137,7 @@ def summary(made: Made) -> str:
         lines[-1] += f" ({round(a['difference_points'], 2) + 0.0:+.2f} points)"  # + 0.0: no -0.00
         if "training" in made.facts:
             lines.insert(1, f"untrained integers {made.facts['training']['ptq_percent']:.2f} %")
+    lines += fit_text(made.facts)
     lines.append(
         f"network  {len(made.net.nodes)} nodes, {cost['macs']:,} MACs, {cost['parameters']:,} parameters, "
         f"{cost['constant_bytes']:,} bytes, widest value {cost['widest_bits']} bits"

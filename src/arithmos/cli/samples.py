@@ -102,6 +102,11 @@ def as_real(net: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
     }
 
 
+def size(batch: Batch) -> int:
+    """How many samples a batch has."""
+    return len(batch) if isinstance(batch, np.ndarray) else max(map(len, batch.values()))
+
+
 def first(batches: list[Batch], n: int) -> Batch:
     """The first n samples of the batches, at most those of the first one."""
     return _rows(batches[0], 0, n)

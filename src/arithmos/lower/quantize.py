@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from arithmos.errors import UnsupportedNetwork, UsageError
 from arithmos.ir.check import check
 from arithmos.ir.graph import Graph, require_graph
+from arithmos.lower.analog import Analog, RunNode, run_in_numpy
 from arithmos.lower.calibrate import Stats, calibrate
 from arithmos.lower.choice import Choice
 from arithmos.lower.choose import choose
@@ -16,7 +19,7 @@ from arithmos.lower.settle import settle
 from arithmos.passes.dead_code import dead_code
 from arithmos.passes.drop_units import drop_units
 from arithmos.passes.equalize import equalize
-from arithmos.passes.fold_batch_norm import fold_batch_norm
+from arithmos.passes.fold_batch_norm import fold_batch_norm, norm_gain
 from arithmos.passes.fold_constants import fold_constants
 from arithmos.passes.fold_padding import fold_padding
 from arithmos.passes.fuse_requantize import fuse_requantize
@@ -39,18 +42,33 @@ def quantize(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> Graph:
     return finish(lower(prepared, choice, recipe).net, graph)
 
 
-def decide(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> tuple[Graph, Choice]:
+def decide(
+    graph: Graph,
+    stats: Stats,
+    recipe: Recipe = Recipe(),
+    *,
+    seed: int = 0,
+    analog: Analog | None = None,
+    run: RunNode = run_in_numpy,
+) -> tuple[Graph, Choice]:
     """Everything that is measured or learned: the float graph as it is lowered, and the choice for it.
 
-    Where batch norms are re-estimated, the float graph's constants are the re-folded ones. Raises like `quantize`.
+    Where batch norms are re-estimated, the float graph's constants are the re-folded ones. seed, analog, run: of
+    `refine`. Raises like `quantize`.
     """
     prepared, stats = prepared_by(graph, stats, recipe)
-    choice = choose(prepared, stats, recipe)
-    if recipe.rounding == "nearest" and "batch_norm" not in recipe.corrections:
+    choice = choose(prepared, stats, recipe, {} if recipe.fusion else norm_gains(graph))
+    if not recipe.sees_samples:
         return prepared, choice
     layers = {node.output for node in prepared.nodes if node.op in ("conv", "linear")}
     normed = layers & {node.output for node in graph.nodes if node.op == "batch_norm"}
-    return refine(prepared, stats, choice, recipe, normed)
+    return refine(prepared, stats, choice, recipe, normed, seed=seed, analog=analog, run=run)
+
+
+def norm_gains(graph: Graph) -> dict[str, np.ndarray]:
+    """gamma / sqrt(var + eps) of every batch norm, by its value: what folding multiplies the rows of a layer by."""
+    norms = [node for node in graph.nodes if node.op == "batch_norm"]
+    return {node.output: norm_gain(graph, node) for node in norms if set(node.inputs[1:]) <= set(graph.constants)}
 
 
 def prepared_by(graph: Graph, stats: Stats, recipe: Recipe = Recipe()) -> tuple[Graph, Stats]:

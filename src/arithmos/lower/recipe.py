@@ -13,17 +13,13 @@ from typing import Any, Literal, Self
 
 import tomlkit
 
-from arithmos.errors import ArithmosError, UsageError
+from arithmos.errors import UsageError
+from arithmos.lower.methods import METHODS, SOLVERS, Method, Rounding
 from arithmos.lower.polynomial_recipe import PolynomialRecipe
-from arithmos.lower.toml_fields import read_toml, refuse_unknown_keys, unknown_key
-from arithmos.quant.observe import percentile
-
-PER_NODE = ("weight_bits", "activation_bits", "weight_observer", "activation_observer", "weight_scale")
-"""The fields that an override may set for some nodes."""
+from arithmos.lower.recipe_rules import PER_NODE, problems_of, shape_problems
+from arithmos.lower.toml_fields import read_toml, refuse_unknown_keys
 
 POLYNOMIAL_FIELDS = frozenset(f.name for f in fields(PolynomialRecipe))
-
-CORRECTIONS = ("equalize", "bias", "batch_norm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,11 @@ class Recipe:
         },
     )
     weight_observer: str = field(
-        default="auto", metadata={"help": "auto, minmax, mse, percentile:P; auto is minmax from 7 bits on, else mse"}
+        default="auto",
+        metadata={
+            "help": "auto, minmax, mse, percentile:P, or hessian (least error of the layer's outputs); auto is minmax "
+            "from 7 bits on, else hessian where gpfq, spfq or gptq solves, else mse"
+        },
     )
     activation_observer: str = field(
         default="auto",
@@ -79,20 +79,70 @@ class Recipe:
         metadata={"help": "residual joins: fused (one rounding) or equal (operands on one scale, the add is free)"},
     )
     multiplier_bits: int = field(default=24, metadata={"help": "requantize multipliers stay below 2**this"})
-    rounding: Literal["nearest", "descent", "adaround"] = field(
+    rounding: Rounding = field(
         default="nearest",
-        metadata={"help": "of weights: nearest, or learned on the layer's inputs: descent (fast), adaround"},
+        metadata={
+            "help": "of weights: nearest, or solved on the layer's inputs: " + ", ".join(list(METHODS)[1:]),
+            "also": ("--method",),
+        },
     )
     corrections: tuple[str, ...] = field(
         default=(),
         metadata={"help": "equalize (cross-layer equalisation), bias (bias correction), batch_norm (re-estimation)"},
+    )
+    levels: Literal["narrow", "published"] = field(
+        default="narrow",
+        metadata={"help": "of b-bit weights: narrow, 2^b - 1 that fit b bits, or published (GPFQ's papers), 2^b + 1"},
+    )
+    scalar: float | None = field(
+        default=None,
+        metadata={
+            "help": "one weight step a layer, as published: scalar / last level * mean over its rows of the quantile "
+            "`percentile` of |w|; by default weight_observer chooses"
+        },
+    )
+    percentile: float = field(default=1.0, metadata={"help": "the quantile that goes with scalar, above 0; 1: largest"})
+    fusion: bool = field(default=True, metadata={"help": "scalar sees weights with their batch norm folded in"})
+    error_correction: Literal["none", "weights", "activations"] = field(
+        default="activations",
+        metadata={
+            "help": "what a layer is solved on: inputs of the float network (none), of the network quantized so far in "
+            "its weights, or in its activations too"
+        },
+    )
+    regularizer: Literal["none", "L1", "L0"] = field(
+        default="none", metadata={"help": "sparse weights by gpfq: soft (L1) or hard (L0) threshold lamb"}
+    )
+    lamb: float = field(
+        default=0.1, metadata={"help": "threshold of the regularizer, in weights", "also": ("--lambda",)}
+    )
+    patches: Literal["all", "published"] = field(
+        default="all",
+        metadata={
+            "help": "windows a convolution is solved on: all of its own (drawn from, where there are plenty), or "
+            "published: apart from each other, drawn with replacement"
+        },
+    )
+    retain_rate: float | None = field(
+        default=None,
+        metadata={"help": "share of the windows of an image; by default 0.25 of published ones, of all what is enough"},
+    )
+    learned_scale: int = field(
+        default=0, metadata={"help": "how often weights are solved and steps fitted to them in turn, 0 to 10"}
+    )
+    order: Literal["natural", "energy"] = field(
+        default="natural", metadata={"help": "columns are solved in their own order, or those of most energy first"}
+    )
+    damping: float = field(
+        default=0.01, metadata={"help": "added to the diagonal of a Gram matrix, as a share of its mean; not by gpfq"}
     )
     overrides: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict, metadata={"help": "fields for nodes that match a glob"}
     )
 
     def __post_init__(self) -> None:
-        problems = _shape_problems(self) or _problems(self)
+        given = {f.name: getattr(self, f.name) for f in fields(Recipe)}
+        problems = shape_problems(given) or problems_of(given)
         if not problems:
             object.__setattr__(self, "corrections", tuple(self.corrections))
             frozen = {glob: MappingProxyType(dict(chosen)) for glob, chosen in self.overrides.items()}
@@ -123,11 +173,32 @@ class Recipe:
         return observer in (self.activation_observer, *chosen)
 
     @property
+    def method(self) -> Method:
+        """How weights are rounded."""
+        return METHODS[self.rounding]
+
+    @property
+    def solves(self) -> bool:
+        """Whether weights depend on the inputs of their layer, and not on their own numbers alone."""
+        observers = {self.weight_observer_used, *(v.get("weight_observer") for v in self.overrides.values())}
+        return self.method.sees_samples or "hessian" in observers
+
+    @property
+    def sees_samples(self) -> bool:
+        """Whether samples must pass through the network."""
+        return self.solves or "batch_norm" in self.corrections
+
+    @property
+    def damps(self) -> bool:
+        """Whether the method inverts a Gram matrix, or descends on one: then its diagonal is made larger."""
+        return self.method.descends or self.method.solver == "gptq"
+
+    @property
     def weight_observer_used(self) -> str:
         """The weight observer with auto resolved."""
         if self.weight_observer != "auto":
             return self.weight_observer
-        return "minmax" if self.weight_bits >= 7 else "mse"
+        return "minmax" if self.weight_bits >= 7 else "hessian" if METHODS[self.rounding].solver in SOLVERS else "mse"
 
     @property
     def activation_observer_used(self) -> str:
@@ -135,67 +206,6 @@ class Recipe:
         if self.activation_observer != "auto":
             return self.activation_observer
         return "minmax" if self.activation_bits >= 7 else "mse" if self.activation_bits >= 5 else "percentile:99.9"
-
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "weight_scale": ("channel", "tensor"),
-    "scales": ("dyadic", "power_of_two"),
-    "joins": ("fused", "equal"),
-    "rounding": ("nearest", "descent", "adaround"),
-}
-OBSERVERS = {
-    "weight_observer": ("auto", "minmax", "mse"),
-    "activation_observer": ("auto", "minmax", "mse", "zkcnn"),
-}
-BIT_RANGES = {"weight_bits": (1, 16), "activation_bits": (1, 16), "edge_bits": (1, 16), "multiplier_bits": (8, 31)}
-
-
-def _shape_problems(recipe: Recipe) -> list[str]:
-    problems: list[str] = []
-    if not isinstance(recipe.corrections, tuple | list):
-        problems.append(f"corrections must be a list, got {recipe.corrections!r}")
-    if not isinstance(recipe.overrides, Mapping):
-        return [*problems, f"overrides must be tables named by globs, got {recipe.overrides!r}"]
-    return problems + [
-        f"overrides.{glob!r} must be a table of fields, got {chosen!r}"
-        for glob, chosen in recipe.overrides.items()
-        if not isinstance(chosen, Mapping)
-    ]
-
-
-def _problems(recipe: Recipe) -> list[str]:
-    known = [f.name for f in fields(Recipe)]
-    problems = [problem for f in fields(Recipe) for problem in _value_problems(f.name, getattr(recipe, f.name))]
-    for glob, chosen in recipe.overrides.items():
-        for name, value in chosen.items():
-            if name not in known:
-                problems.append(f"overrides.{glob!r}: {unknown_key(name, PER_NODE)}")
-            elif name not in PER_NODE:
-                problems.append(
-                    f"overrides.{glob!r}: '{name}' cannot differ between nodes (only {', '.join(PER_NODE)})"
-                )
-            problems += [f"overrides.{glob!r}: {problem}" for problem in _value_problems(name, value)]
-    return problems
-
-
-def _value_problems(name: str, value: Any) -> list[str]:
-    if name in BIT_RANGES:
-        low, high = BIT_RANGES[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            return [f"{name} must be an integer from {low} to {high}, got {value!r}"]
-    if name in CHOICES and value not in CHOICES[name]:
-        return [f"{name} must be one of {', '.join(CHOICES[name])}, got {value!r}"]
-    if name == "corrections":
-        return [
-            f"there is no correction {c!r}, there are {', '.join(CORRECTIONS)}" for c in value if c not in CORRECTIONS
-        ]
-    known = OBSERVERS.get(name, ())
-    if known and value not in known:
-        try:
-            percentile(str(value))
-        except ArithmosError:
-            return [f"{name} must be {', '.join(known)} or percentile:P with 0 < P <= 100, got {value!r}"]
-    return []
 
 
 def from_mapping(data: Mapping[str, Any], where: str = "") -> Recipe:
@@ -248,7 +258,10 @@ def as_toml(recipe: Recipe, nodes: Mapping[str, str] | None = None) -> str:
             continue
         value = getattr(recipe, f.name)
         document.add(tomlkit.comment(f.metadata["help"]))
-        document.add(f.name, list(value) if isinstance(value, tuple) else value)
+        if value is None:
+            document.add(tomlkit.comment(f"{f.name} ="))
+        else:
+            document.add(f.name, list(value) if isinstance(value, tuple) else value)
     if recipe.overrides:
         document.add("overrides", {glob: dict(chosen) for glob, chosen in recipe.overrides.items()})
     for glob, op in (nodes or {}).items():
@@ -256,5 +269,6 @@ def as_toml(recipe: Recipe, nodes: Mapping[str, str] | None = None) -> str:
         document.add(tomlkit.comment(f'[overrides."{glob}"]  # {op}'))
         resolved = recipe.at(glob)
         for name in PER_NODE:
-            document.add(tomlkit.comment(f"{name} = {tomlkit.item(getattr(resolved, name)).as_string()}"))
+            default = getattr(resolved, name)
+            document.add(tomlkit.comment(f"{name} = {tomlkit.item(default).as_string()}" if default else f"{name} ="))
     return tomlkit.dumps(document)

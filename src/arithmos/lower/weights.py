@@ -3,37 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from arithmos.ir.graph import Graph, Node
+from arithmos.ir.interval import Interval
 from arithmos.lower.calibrate import Stats
 from arithmos.lower.choice import WeightGrid
+from arithmos.lower.fit import has_gram
 from arithmos.lower.recipe import Recipe
-from arithmos.quant.grid import symmetric
-from arithmos.quant.rtn import round_to_nearest, weight_steps
+from arithmos.quant.grid import published, symmetric
+from arithmos.quant.rtn import round_to_nearest, usable_steps, weight_steps
+from arithmos.quant.steps import published_step
 
 
-def layer_weights(graph: Graph, stats: Stats, recipe: Recipe, node: Node, input_step: float) -> WeightGrid:
-    """Weights of a conv or linear rounded to nearest, the bias corrected if asked for; recipe: the layer's own."""
+def layer_weights(
+    graph: Graph, stats: Stats, recipe: Recipe, node: Node, input_step: float, gain: np.ndarray | None = None
+) -> WeightGrid:
+    """Weights of a conv or linear rounded to nearest, the bias corrected if asked for; recipe: the layer's own.
+
+    gain: what folding multiplied each row by, where the published step is to be that of the rows before.
+    """
     parameters = [graph.constants[name].astype(np.float64) for name in node.inputs[1:]]
     weight, bias = parameters[0], parameters[1] if len(parameters) > 1 else None
-    levels, odd = symmetric(recipe.weight_bits), recipe.weight_bits == 1
+    levels, odd = weight_levels(recipe)
     per_channel = recipe.weight_scale == "channel"
-    steps = weight_steps(
-        weight,
-        levels,
-        recipe.weight_observer_used,
-        recipe.scales,
-        per_channel=per_channel,
-        bias=bias,
-        input_step=input_step,
-        odd=odd,
-    )
+    limits: dict[str, Any] = {"per_channel": per_channel, "bias": bias, "input_step": input_step, "odd": odd}
+    if recipe.scalar is None:
+        observer = provisional_observer(recipe, has_gram(weight[0].size))
+        steps = weight_steps(weight, levels, observer, recipe.scales, **limits)
+    else:
+        step = published_step(weight, recipe.scalar, recipe.percentile, levels.hi, gain)
+        steps = usable_steps(step * np.abs(np.ones(len(weight)) if gain is None else gain), recipe.scales, **limits)
     rounded = round_to_nearest(weight, steps, levels, odd=odd)
     if "bias" in recipe.corrections:
         bias = corrected_bias(stats, node, weight, bias, rounded * steps.reshape(-1, *[1] * (weight.ndim - 1)))
     return WeightGrid(steps if per_channel else steps[:1], levels, rounded, bias, odd)
+
+
+def weight_levels(recipe: Recipe) -> tuple[Interval, bool]:
+    """The integers of weights by the recipe's levels and bits, and whether they are odd numbers alone."""
+    if recipe.levels == "published":
+        return published(recipe.weight_bits), False
+    return symmetric(recipe.weight_bits), recipe.weight_bits == 1
+
+
+def provisional_observer(recipe: Recipe, is_solved: bool = False) -> str:
+    """The weight observer that needs no samples: "hessian" begins as "mse", as "minmax" where it is sure to follow."""
+    if recipe.weight_observer_used != "hessian":
+        return recipe.weight_observer_used
+    return "minmax" if is_solved else "mse"
 
 
 def corrected_bias(
@@ -49,9 +69,9 @@ def corrected_bias(
 
 def factor_weights(array: np.ndarray, recipe: Recipe) -> WeightGrid:
     """A constant operand of a product on one weight grid."""
-    levels, odd = symmetric(recipe.weight_bits), recipe.weight_bits == 1
+    levels, odd = weight_levels(recipe)
     rows = array.astype(np.float64).reshape(1, -1)
-    steps = weight_steps(rows, levels, recipe.weight_observer_used, recipe.scales, per_channel=False, odd=odd)
+    steps = weight_steps(rows, levels, provisional_observer(recipe), recipe.scales, per_channel=False, odd=odd)
     return WeightGrid(steps, levels, round_to_nearest(rows, steps, levels, odd=odd).reshape(array.shape), odd=odd)
 
 

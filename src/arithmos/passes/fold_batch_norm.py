@@ -25,8 +25,8 @@ def fold_batch_norm(graph: Graph) -> Graph:
             np.asarray(state.array(name), dtype=np.float64) for name in (*before.inputs[1:], *node.inputs[1:])
         ]
         weight, *bias = parameters[: len(before.inputs) - 1]
-        gamma, beta, mean, var = parameters[len(before.inputs) - 1 :]
-        gain = gamma / np.sqrt(var + node.attrs["eps"])
+        _, beta, mean, _ = parameters[len(before.inputs) - 1 :]
+        gain = norm_gain(state.graph, node)
         offset = (np.subtract(bias[0], mean) if bias else -mean) * gain + beta
         stored = state.graph.constants[before.inputs[1]].dtype
         source = graph.values[before.output].source
@@ -45,6 +45,12 @@ def fold_batch_norm(graph: Graph) -> Graph:
         return state.use(node.inputs[0]) if node.output in layers else None  # its only reader becomes the layer itself
 
     return rewrite(graph, {"batch_norm": rule, "conv": skip, "linear": skip})
+
+
+def norm_gain(graph: Graph, node: Node) -> np.ndarray:
+    """gamma / sqrt(var + eps) of a batch norm, float64, per channel."""
+    gamma, var = (np.asarray(graph.constants[node.inputs[place]], dtype=np.float64) for place in (1, 4))
+    return np.asarray(gamma / np.sqrt(var + node.attrs["eps"]))
 
 
 def _foldable(graph: Graph) -> dict[str, Node]:

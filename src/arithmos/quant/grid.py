@@ -33,6 +33,14 @@ def symmetric(bits: int, *, nonnegative: bool = False) -> Interval:
     return unsigned(bits) if nonnegative else Interval(-max((1 << (bits - 1)) - 1, 1), max((1 << (bits - 1)) - 1, 1))
 
 
+def published(bits: int) -> Interval:
+    """[-2**(bits-1), 2**(bits-1)]: the 2**bits + 1 levels that the GPFQ papers call `bits` bits; 1 bit is ternary.
+
+    They do not fit `bits` bits: log2(2**bits + 1) are needed. Source: Zhang, Zhou & Saab, arXiv 2201.11113.
+    """
+    return Interval(-(1 << (bits - 1)), 1 << (bits - 1))
+
+
 def admissible_step(step: float, kind: ScaleKind) -> float:
     """The step of the kind that is allowed: 24 significant bits, or the next power of two that is not smaller."""
     if kind == "power_of_two":

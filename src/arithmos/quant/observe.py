@@ -61,19 +61,25 @@ class Observer:
         """Add a batch (batch axis first)."""
         if x.size == 0:
             return
-        x = _without_sentinels(x.reshape(-1, 1) if x.ndim < 2 else x)
-        magnitude = np.abs(x, dtype=np.float64).ravel() if x.dtype != np.float32 else np.abs(x).ravel()
-        top = float(magnitude.max())
-        if not math.isfinite(top):
+        x = x.reshape(-1, 1) if x.ndim < 2 else x
+        lo, hi = float(x.min()), float(x.max())
+        if not max(-lo, hi) < SENTINEL:  # NaN is not: it takes the long way
+            x = _without_sentinels(x)
+            lo, hi = float(x.min()), float(x.max())
+        top = max(-lo, hi)
+        if not math.isfinite(lo) or not math.isfinite(hi):
             self._lo = self._hi = math.nan  # stays NaN from here on: min and max keep their first argument
             return
-        self._lo, self._hi = min(self._lo, float(x.min())), max(self._hi, float(x.max()))
+        self._lo, self._hi = min(self._lo, lo), max(self._hi, hi)
         if top > 0:
             self._widen(top)
-            index = np.minimum((magnitude / magnitude.dtype.type(self._width)).astype(np.int32), BINS - 1)
-            self._counts += np.bincount(index, minlength=BINS)
+            scaled = np.multiply(x, 1 / self._width, dtype=np.float32 if x.dtype == np.float32 else np.float64)
+            bins = (np.abs(scaled, out=scaled) if lo < 0 else scaled).astype(np.intp)  # a power of two: exact
+            counts = np.bincount(bins.ravel(), minlength=BINS + 1)
+            counts[BINS - 1] += counts[BINS]  # the largest magnitude itself, where it is the last bin's upper edge
+            self._counts += counts[:BINS]
         else:
-            self._counts[0] += magnitude.size
+            self._counts[0] += x.size
         total = x.sum(axis=(0, *range(2, x.ndim - 1)), dtype=np.float64)  # what stays are axis 1 and the last one
         self._sum = self._sum + total
         self._n += x.size // total.size
@@ -96,8 +102,6 @@ class Observer:
 def _without_sentinels(x: np.ndarray) -> np.ndarray:
     """x with 0 for what stands for infinity: finite magnitudes from SENTINEL on, beside smaller ones not 0."""
     magnitude = np.abs(x)
-    if float(magnitude.max(initial=0)) < SENTINEL:  # NaN is not: it takes the long way
-        return x
     sentinel = magnitude >= np.float64(SENTINEL)
     rest = magnitude[~sentinel].max(initial=0)
     if not sentinel.any() or rest == 0 or magnitude[sentinel].min() < 1e4 * np.float64(rest):

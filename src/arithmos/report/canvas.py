@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from arithmos.extras import require
-from arithmos.report.figures import Figure
+from arithmos.report.figure import Figure
 
 WIDTH_IN = 9.0
 ROW_IN = 0.19
@@ -94,6 +95,16 @@ def ramp(colors: Theme, n: int) -> list[Any]:
 def shortened(name: str, limit: int = 34) -> str:
     """The name, or its end: the end is what tells layers apart."""
     return name if len(name) <= limit else "…" + name[1 - limit :]
+
+
+def labelled_logarithms(ax: Any, low: float, high: float) -> None:
+    """A horizontal axis of logarithms from low to high, with decimals at 1, 2 and 5, at 1 alone over many powers."""
+    steps = (1, 2, 5) if high < 1000 * low else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [t for power in powers for step in steps if low <= (t := step * 10.0**power) <= high]
+    ax.set_xlim(low, high)
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
 
 
 def with_bars(picture: Any, axes: list[Any], figure: Figure, colors: Theme, columns: Mapping[int, str]) -> Any:

@@ -1,11 +1,8 @@
-"""The numbers behind every figure: columns and rows, ready for a CSV file and for the plot of the same name."""
+"""The numbers behind the figures of an integer network."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,8 @@ from arithmos.ir.cost import cost
 from arithmos.ir.graph import Graph
 from arithmos.ir.interval import Interval, interval_of
 from arithmos.report.facts import width
+from arithmos.report.few_bits_figures import fit, quantized_weights
+from arithmos.report.figure import Figure
 from arithmos.report.quantization_error import bin_width, n_bins
 
 LAYOUT_OPS = frozenset({"reshape", "transpose", "slice", "pad", "expand"})
@@ -26,32 +25,15 @@ GRID_BITS = 16
 """The widest value that still counts as living on a grid; what is wider accumulates."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure's numbers. `name` is the stem of its files, `caption` says how to read it."""
-
-    name: str
-    title: str
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-
-
 def figures(net: Graph, facts: Mapping[str, Any]) -> list[Figure]:
     """Every figure that has something to show, in the order of the page."""
     layers = facts.get("layers", [])
     proved = proof(facts.get("proof", {}))
-    made = (widths(net, layers), error(layers), weights(net), activations(layers), macs(net), proved)
+    fitted = facts.get("weights") or []
+    of_weights = quantized_weights(fitted) if fitted else weights(net)
+    lost = fit(facts.get("fit") or {})
+    made = (widths(net, layers), error(layers), lost, of_weights, activations(layers), macs(net), proved)
     return [figure for figure in made if figure.rows]
-
-
-def as_csv(figure: Figure) -> str:
-    """The numbers as comma-separated values with a header line."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(figure.columns)
-    writer.writerows(figure.rows)
-    return text.getvalue()
 
 
 def widths(net: Graph, layers: list[dict[str, Any]]) -> Figure:

@@ -18,7 +18,8 @@ from arithmos.ir.depth import depth
 from arithmos.ir.graph import Graph
 from arithmos.ir.show import COLUMNS, as_mermaid, rows
 from arithmos.report.canvas import THEMES
-from arithmos.report.figures import Figure, as_csv, figures
+from arithmos.report.figure import Figure, as_csv
+from arithmos.report.figures import figures
 from arithmos.report.plots import png
 from arithmos.report.polynomial_figures import network_figures
 from arithmos.report.references import polynomial_references, references
@@ -43,9 +44,13 @@ def write_page(folder: Path, net: Graph, facts: Mapping[str, Any], *, recipe: st
     return put(folder, shown, lambda pictures: render(net, facts, shown, pictures, recipe))
 
 
-def put(folder: Path, shown: list[Figure], text: Callable[[Pictures], str]) -> Path:
-    """Draw the figures, and write them and the page into an existing folder; text: pictures -> the page."""
-    pictures = {figure.name: {theme: png(figure, theme) for theme in THEMES} for figure in shown}
+def put(folder: Path, shown: list[Figure], text: Callable[[Pictures], str], ready: Pictures | None = None) -> Path:
+    """Draw the figures, and write them and the page into an existing folder.
+
+    text: pictures -> the page; ready: pictures of figures that are drawn already.
+    """
+    drawn = {f.name: {theme: png(f, theme) for theme in THEMES} for f in shown if f.name not in (ready or {})}
+    pictures = {**drawn, **(ready or {})}
     beside = folder / "figures"
     beside.mkdir()
     for figure in shown:
@@ -71,6 +76,7 @@ def render(net: Graph, facts: Mapping[str, Any], shown: list[Figure], pictures: 
         facts,
         **{section: facts.get(section) for section in SECTIONS},
         layers=facts.get("layers", []),
+        fit=facts.get("fit"),
         total=total,
         depth=depth(net),
         budget=BUDGET,

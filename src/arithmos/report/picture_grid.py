@@ -12,6 +12,9 @@ from arithmos.report.canvas import THEMES, WIDTH_IN, Theme, as_png, canvas
 NAMED_CLASSES = 20
 """Up to so many classes are named: one a row of pictures, one a bar."""
 
+COLUMNS = 12
+"""A row has room for so many pictures, so that few of them stand side by side; more are smaller."""
+
 
 def picture_grid(
     images: np.ndarray,
@@ -29,8 +32,8 @@ def picture_grid(
     """
     colors = THEMES[theme]
     few = len(counts) <= NAMED_CLASSES
-    groups = _rows_of_classes(labels) if few else _rows_of(12, len(labels))
-    n_columns = max(map(len, groups), default=1)
+    groups = _rows_of_classes(labels) if few else _rows_of(COLUMNS, len(labels))
+    n_columns = max([COLUMNS, *map(len, groups)])
     with canvas(colors) as figure_class:
         side = min(0.62, (WIDTH_IN - 1.2) / n_columns)
         height = side * len(groups) * (1 if few else 1.28) + 2.4

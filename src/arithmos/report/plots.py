@@ -1,4 +1,4 @@
-"""The figures drawn: of integer networks here, of polynomials in a file of their own."""
+"""The figures drawn: of integer networks here, of few bits, of sweeps and of polynomials in files of their own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from arithmos.report import polynomial_plots
+from arithmos.report import few_bits_plots, polynomial_plots, sweep_plots
 from arithmos.report.canvas import DPI, THEMES, WIDTH_IN, Theme, as_png, canvas, rows_canvas, shortened, with_bars
-from arithmos.report.figures import Figure
+from arithmos.report.figure import Figure
 
 
 def png(figure: Figure, theme: str = "light", *, dpi: int = DPI) -> bytes:
@@ -115,11 +115,16 @@ def _draw_activations(figure_class: Any, figure: Figure, colors: Theme) -> Any:
     return _draw_histograms(figure_class, figure, colors, color=colors.second, logarithmic=True)
 
 
-DRAWN: dict[str, Callable[[Any, Figure, Theme], Any]] = {
-    "widths": _draw_widths,
-    "error": _draw_error,
-    "weights": _draw_weights,
-    "activations": _draw_activations,
-    "cost": _draw_cost,
-    "proof": _draw_proof,
-} | polynomial_plots.DRAWN
+DRAWN: dict[str, Callable[[Any, Figure, Theme], Any]] = (
+    {
+        "widths": _draw_widths,
+        "error": _draw_error,
+        "weights": _draw_weights,
+        "activations": _draw_activations,
+        "cost": _draw_cost,
+        "proof": _draw_proof,
+    }
+    | few_bits_plots.DRAWN
+    | polynomial_plots.DRAWN
+    | sweep_plots.DRAWN
+)

@@ -12,7 +12,7 @@ from numpy.polynomial import chebyshev
 from arithmos.approx.composite import Composite, evaluate
 from arithmos.ir.depth import activation, depth
 from arithmos.ir.graph import Graph, Node
-from arithmos.report.figures import Figure
+from arithmos.report.figure import Figure
 
 CELLS = 400
 """Points of a curve on either axis."""

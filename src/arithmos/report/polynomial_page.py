@@ -9,7 +9,7 @@ from typing import Any
 
 from arithmos.approx.composite import Composite
 from arithmos.approx.sets import sign_set
-from arithmos.report.figures import Figure
+from arithmos.report.figure import Figure
 from arithmos.report.page import filled, put
 from arithmos.report.polynomial_figures import curves, sets, sweep, title
 from arithmos.report.references import polynomial_references
@@ -41,7 +41,7 @@ def write_sweep(folder: Path, document: Mapping[str, Any]) -> Path:
         folder,
         shown,
         lambda pictures: filled(
-            "sweep.html",
+            "alpha_sweep.html",
             shown,
             pictures,
             document,

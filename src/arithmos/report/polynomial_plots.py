@@ -8,7 +8,7 @@ from typing import Any
 
 from arithmos.extras import require
 from arithmos.report.canvas import WIDTH_IN, Theme, ramp, rows_canvas, with_bars
-from arithmos.report.figures import Figure
+from arithmos.report.figure import Figure
 
 MOST_NAMED = 40
 """A legend has at most so many names; more are told apart by the table alone."""
