@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from arithmos.errors import UsageError
 from arithmos.ir.build import Builder
 from arithmos.ir.check import check
 from arithmos.ir.codec import digest
@@ -182,3 +183,15 @@ def test_the_grids_of_values_are_those_of_the_integer_network() -> None:
     grids = rounded_values(prepared, choice, Recipe())
     assert set(grids) == {"x", "relu", "layer1.relu1", "layer1.relu2", "mean", "fc"}
     assert all(grids[n].step == choice.grids[n].step for n in grids if n != "fc")
+
+
+@pytest.mark.parametrize("fields", [{"rounding": "gpfq"}, {"corrections": ("batch_norm",)}])
+def test_without_samples_nothing_can_be_solved(fields: Any) -> None:
+    graph, _ = trained()
+    with pytest.raises(UsageError) as caught:
+        quantize(graph, calibrate(graph, [CALIBRATION], keep=0), Recipe(**fields))
+    assert str(caught.value) == (
+        "there are no samples to solve weights on\n"
+        "  why  calibration kept none of them\n"
+        "  fix  calibrate with keep=256, say: ar.calibrate(graph, batches, keep=256)"
+    )

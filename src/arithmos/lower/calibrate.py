@@ -22,7 +22,7 @@ Stream = Callable[[Graph, Sample], Iterable[tuple[str, np.ndarray]]]
 class Stats:
     """What calibration saw: an Observation for each float value, and the first samples themselves.
 
-    samples: kept for the corrections that must run the network again (equalisation); at most `keep` images.
+    samples: kept for what must run the network again: equalisation, solved weights, re-estimated norms.
     """
 
     observations: Mapping[str, Observation]
@@ -35,7 +35,9 @@ def calibrate(graph: Graph, batches: Iterable[Any], *, keep: int = 64, stream: S
 
     batches: an iterable of arrays or tensors (batch first), or of tuples or {name: array} for several inputs; what
     follows the inputs in a tuple (labels) is left out. One batch by itself, in the form that ar.run takes, is a batch.
-    It is run in pieces of at most 32 samples. stream: what yields the values to observe, faster or fewer than all.
+    It is run in pieces of at most 32 samples. keep: how many samples are kept, for weights that are solved on them and
+    for corrections; solvers want 256 and more where memory allows. stream: what yields the values to observe, faster or
+    fewer than all.
     Raises UsageError for no batches, NaN or infinite values (with the batch's number), and shapes that do not fit.
     """
     require_graph(graph)

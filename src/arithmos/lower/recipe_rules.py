@@ -46,14 +46,17 @@ INTEGERS = {
     "multiplier_bits": (8, 31),
     "learned_scale": (0, 10),
 }
+LEAST = 5e-324
+"""The least positive number: what is above 0 is not below it."""
+
 NUMBERS: dict[str, tuple[float, float, str]] = {
-    "scalar": (0, 1000, "a number above 0, at most 1000"),
-    "percentile": (0, 1, "a number above 0, at most 1"),
-    "retain_rate": (0, 1, "a number above 0, at most 1"),
-    "lamb": (0, math.inf, "a number above 0"),
-    "damping": (-1, math.inf, "a number, 0 or above"),
+    "scalar": (LEAST, 1000, "a number above 0, at most 1000"),
+    "percentile": (LEAST, 1, "a number above 0, at most 1"),
+    "retain_rate": (LEAST, 1, "a number above 0, at most 1"),
+    "lamb": (LEAST, math.inf, "a number above 0"),
+    "damping": (0, math.inf, "a number, 0 or above"),
 }
-"""name: (above, at most, in words); damping, where 0 is allowed, is looked at apart."""
+"""name: (at least, at most, in words)."""
 
 OPTIONAL = ("scalar", "retain_rate")
 BOOLEANS = ("fusion",)
@@ -102,9 +105,9 @@ def value_problems(name: str, value: Any) -> list[str]:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             return [f"{name} must be an integer from {low} to {high}, got {value!r}"]
     if name in NUMBERS and not (value is None and name in OPTIONAL):
-        above, most, words = NUMBERS[name]
+        least, most, words = NUMBERS[name]
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not above < value <= most or (name == "damping" and value < 0):
+        if not number or not least <= value <= most:
             return [f"{name} must be {words}, got {value!r}"]
     if name in BOOLEANS and not isinstance(value, bool):
         return [f"{name} must be true or false, got {value!r}"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from arithmos.errors import UsageError
 from arithmos.ir.graph import Graph, Node, spent_after
 from arithmos.ir.interpret import indices
 from arithmos.ir.scale import as_float
@@ -18,7 +19,7 @@ from arithmos.lower.derived import along
 from arithmos.lower.fit import fitted
 from arithmos.lower.lower import lower
 from arithmos.lower.recipe import Recipe
-from arithmos.lower.renormalise import float_moments, moments, moved, renormalised
+from arithmos.lower.renormalise import moments, moved, renormalised
 from arithmos.lower.weights import corrected_bias
 from arithmos.quant.grid import Grid
 from arithmos.quant.rtn import least_steps
@@ -40,36 +41,41 @@ def refine(
     Node by node the samples kept by calibration pass through the float graph, with weights on their grids and values
     too, as far as the recipe's error_correction goes. At a layer its weights are solved for the inputs it really gets,
     and where the layer was followed by a batch norm (normed: the names of those) the norm's statistics are
-    re-estimated and folded again. Memory: the live values of all samples, in the float network too where the method's
-    target is its result, and the Gram matrices of one layer. seed: of everything drawn. analog: the float network's
-    inputs of every layer, where they are known already. run: what computes a node.
+    re-estimated and folded again. Memory: the live values of all samples, in the float network too where its layers'
+    results are the target or the norms' reference, and the Gram matrices of one layer. seed: of everything drawn.
+    analog: the float network's inputs of every layer, where they are known already. run: what computes a node. Raises
+    UsageError where calibration kept no samples.
     """
-    locals_ = layer_recipes(prepared, recipe)
+    _check_samples(stats)
+    locals_, corrects = layer_recipes(prepared, recipe), recipe.error_correction != "none"
+    norms = set(normed) if "batch_norm" in recipe.corrections else set()
     grids = rounded_values(prepared, choice, recipe) if recipe.error_correction == "activations" else {}
-    expected = float_moments(prepared, stats.samples, normed if "batch_norm" in recipe.corrections else ())
-    floats = _floats(prepared, stats, recipe, analog, run)
+    floats = None
+    if corrects and (recipe.method.mismatched or norms):
+        floats = layer_inputs(prepared, stats.samples, run) if analog is None else analog
     constants, weights, fits = dict(prepared.constants), dict(choice.weights), dict[str, LayerFit]()
     whole, spent = indices(prepared), spent_after(prepared)
     live = [{n: _on_grid(as_real(s[n], n in whole), grids.get(n)) for n in prepared.inputs} for s in stats.samples]
     for place, node in enumerate(prepared.nodes):
         name = node.output
+        results: Sequence[np.ndarray] = ()
         if is_layer(prepared, node) and name in weights:
             inputs = [piece[node.inputs[0]] for piece in live]
-            streams = [inputs] if floats is None else [inputs, _at(floats, name)]
+            in_float = inputs if floats is None else _at(floats, name)
+            streams = [inputs, in_float] if floats is not None and recipe.method.mismatched else [inputs]
             floor = _bias_floor(choice, node, constants)
             chosen, fits[name] = fitted(node, constants, weights[name], streams, locals_[name], (seed, place), floor)
             chosen = _with_bias(node, constants, chosen, stats, recipe)
-            if name in expected:
-                before, results = chosen, _results(node, inputs, chosen, run)
-                chosen, folded = renormalised(node, constants, before, moments(results, 1), expected[name], recipe)
+            results = _results(node, inputs, chosen, run) if corrects or name in norms else ()
+            if name in norms:
+                parameters = [as_real(constants[parameter], False) for parameter in node.inputs[1:]]
+                wanted = moments([run(node, (x, *parameters)) for x in in_float], 1)
+                before = chosen
+                chosen, folded = renormalised(node, constants, before, moments(results, 1), wanted, recipe)
                 results = moved(results, before, chosen)
                 constants |= folded
-            else:
-                results = _results(node, inputs, chosen, run) if recipe.error_correction != "none" else []
             weights[name] = chosen
-        else:
-            results = []
-        if results and recipe.error_correction != "none":
+        if results and corrects:
             for piece, result in zip(live, results, strict=True):
                 piece[name] = result
         else:
@@ -92,13 +98,13 @@ def rounded_values(prepared: Graph, choice: Choice, recipe: Recipe) -> dict[str,
     return grids
 
 
-def _floats(
-    prepared: Graph, stats: Stats, recipe: Recipe, analog: Analog | None, run: RunNode
-) -> Iterator[tuple[str, Sequence[np.ndarray]]] | None:
-    """The float network's inputs of every layer where the target is made of them, and is another."""
-    if not recipe.method.mismatched or recipe.error_correction == "none":
-        return None
-    return layer_inputs(prepared, stats.samples, run) if analog is None else analog
+def _check_samples(stats: Stats) -> None:
+    if not stats.samples:
+        raise UsageError(
+            "there are no samples to solve weights on",
+            why="calibration kept none of them",
+            fix="calibrate with keep=256, say: ar.calibrate(graph, batches, keep=256)",
+        )
 
 
 def _at(floats: Analog, name: str) -> Sequence[np.ndarray]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from arithmos.ir.graph import Graph, Node
-from arithmos.ir.interpret import interpret
-from arithmos.lower.calibrate import Sample
+from arithmos.ir.graph import Node
 from arithmos.lower.choice import WeightGrid
 from arithmos.lower.derived import along
 from arithmos.lower.recipe import Recipe
@@ -59,16 +57,6 @@ def renormalised(
         integers = round_to_nearest(new_weight, steps, chosen.levels, odd=chosen.odd)
     refined = dataclasses.replace(chosen, steps=steps, integers=integers, bias=new_bias.astype(np.float64))
     return refined, {node.inputs[1]: new_weight, node.inputs[2]: new_bias}
-
-
-def float_moments(graph: Graph, samples: Sequence[Sample], names: Collection[str]) -> dict[str, Moments]:
-    """The moments of axis 1 of some values of the float graph, sample piece by sample piece."""
-    sums: dict[str, list[np.ndarray]] = {}
-    for piece in samples if names else ():
-        for name, y in interpret(graph, piece):
-            if name in names:
-                sums.setdefault(name, []).append(_sums(y, 1))
-    return {name: _moments(parts) for name, parts in sums.items()}
 
 
 def moments(arrays: Sequence[np.ndarray], axis: int) -> Moments:
