@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUNNING := .venv/.installed
 TESTING := .venv/.installed-with-tests
 SNARKJS := .cache/snarkjs/node_modules/.bin/snarkjs
-FIGURES := $(filter-out bench/record.py bench/readme.py bench/pictures.py,$(wildcard bench/*.py))
+FIGURES := $(filter-out bench/record.py bench/readme.py bench/pictures.py bench/few_bits_tables.py,$(wildcard bench/*.py))
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 .PHONY: demo test check bench coefficients docs snarkjs clean

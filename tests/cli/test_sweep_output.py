@@ -57,8 +57,8 @@ def test_the_best_recipe_is_one_that_quantize_reads(tmp_path: Path) -> None:
     lines = (tmp_path / "best.toml").read_text().splitlines()
     assert lines[:3] == [
         "# max accuracy: bits=2 scalar=1.0, 0.9375 of the images right with float activations",
-        "# arithmos quantize 'my weights.pt' --model net.py:make --example 1x3x8x8 --mean 0.5,0.25 --data-dir 'my data' "
-        f"--n-calibration 16 --evaluate 60 --seed 7 --recipe {tmp_path}/best.toml -o FOLDER",
+        "# arithmos quantize 'my weights.pt' --model net.py:make --example 1x3x8x8 --mean 0.5,0.25 "
+        f"--data-dir 'my data' --n-calibration 16 --evaluate 60 --seed 7 --recipe {tmp_path}/best.toml -o FOLDER",
         "",
     ]
     assert read_recipe(tmp_path / "best.toml") == Recipe(**run.recipe)

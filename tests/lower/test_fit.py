@@ -12,6 +12,7 @@ import pytest
 
 from arithmos.ir.graph import Graph, Node
 from arithmos.ir.interpret import evaluate
+from arithmos.ir.ops import FLOAT
 from arithmos.lower import fit, refine, vectors
 from arithmos.lower.calibrate import Stats
 from arithmos.lower.choice import Choice, LayerFit
@@ -194,7 +195,7 @@ def zeros(choice: Choice) -> float:
 def test_thresholds_make_weights_sparse(regularizer: Any) -> None:
     found = [solved(recipe(4, regularizer=regularizer, lamb=lamb)) for lamb in (0.01, 0.05, 0.1, 0.2)]
     shares = [zeros(solved(recipe(4))), *(zeros(choice) for choice in found)]
-    assert all(a < b for a, b in itertools.pairwise(shares)) and shares[-1] > 2 * shares[0]
+    assert all(a < b for a, b in itertools.pairwise(shares[1:])) and shares[-1] > 2 * shares[0]
     for choice in found:
         for name, chosen in choice.weights.items():
             assert choice.fits[name].sparsity == (chosen.integers == 0).mean()
@@ -206,14 +207,48 @@ def test_integers_behind_a_hard_threshold_leave_a_gap(rounding: Any) -> None:
     choice = solved(recipe(3, regularizer="L0", lamb=0.1, rounding=rounding))
     for name, chosen in choice.weights.items():
         rows = np.abs(chosen.integers).reshape(len(chosen.integers), -1)
-        steps = np.broadcast_to(chosen.steps, len(rows))
-        thresholds = []
-        for row, step in zip(rows, steps, strict=True):
-            gap = round(0.1 / step)  # lambda is not far from a whole number of steps
-            thresholds.append(gap * step)
+        begins = []
+        for row, step in zip(rows, chosen.steps, strict=True):
+            gap = max(round(0.1 / step), 1)  # lambda is not far from a whole number of steps
+            begins.append(gap * step)
             assert row[row > 0].min(initial=gap) >= gap and row.max() <= gap + 3
-        said = f"the L0 threshold is a whole number of steps: {min(thresholds):.4g} to {max(thresholds):.4g}"
+        said = f"L0 below 0.1: levels are whole numbers of steps and begin at {min(begins):.4g} to {max(begins):.4g}"
         assert choice.fits[name].note == said
+
+
+def test_a_threshold_above_all_weights_leaves_none() -> None:
+    choice = solved(recipe(4, regularizer="L0", lamb=1e6))
+    assert not any(q.any() for q in integers(choice).values())
+    one = solved(recipe(4, regularizer="L0", lamb=1e6, scalar=1.16)).fits["stem"]
+    step = solved(recipe(4, scalar=1.16)).weights["stem"].steps[0]
+    assert one.note == f"L0 below 1e+06: levels are whole numbers of steps and begin at {15 * 7 / 22 * step:.4g}"
+
+
+@pytest.mark.parametrize("on_vectors", [False, True])
+@pytest.mark.parametrize("scale", ["channel", "tensor"])
+def test_no_step_becomes_too_small_for_its_bias(scale: Any, on_vectors: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_is_cheaper_on_vectors", lambda *_: on_vectors)
+    bias = np.array([0, 0, 0, 3e5, 0, 0, 0, 0], np.float32)
+    constants = {**GRAPH.constants, "stem.bias": bias}
+    for other in ({"regularizer": "L0", "lamb": 0.5}, {"weight_observer": "hessian", "learned_scale": 1}):
+        wish = recipe(2, weight_scale=scale, **other)
+        prepared, choice = decide(dataclasses.replace(GRAPH, constants=constants), STATS, wish)
+        steps = np.broadcast_to(choice.weights["stem"].steps, 8)
+        assert np.all(np.abs(bias) / choice.grids[prepared.inputs[0]].step / steps <= 2**29)
+
+
+def test_errors_too_small_for_float32_sums_are_taken_from_the_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen bits: far below what Gram matrices of float32 products can tell."""
+    wish = Recipe(rounding="nearest", weight_observer="hessian", weight_bits=16, edge_bits=16, error_correction="none")
+    prepared, choice = decide(GRAPH, STATS, wish)
+    monkeypatch.setattr(vectors, "ENOUGH", EVERY)
+    for name in ("stem", "grouped", "fc"):
+        node = next(node for node in prepared.nodes if node.output == name)
+        x = np.concatenate([piece.astype(np.float64) for piece in inputs_in(prepared)[name]])
+        weight, chosen = prepared.constants[node.inputs[1]].astype(np.float64), choice.weights[name]
+        on_grid = chosen.integers * chosen.steps.reshape(-1, *[1] * (weight.ndim - 1))
+        made, rest = (np.linalg.norm(FLOAT[node.op].run(x, w, **node.attrs)) for w in (weight, on_grid - weight))
+        assert choice.fits[name].relative_error == pytest.approx(rest / made, rel=0.1) and rest / made < 1e-4
 
 
 @pytest.mark.parametrize("scale", ["channel", "tensor"])
@@ -267,15 +302,15 @@ def test_what_is_said_of_wide_layers(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("rounding", "remedy"),
     [
-        ("gpfq", "columns are divided by their own"),
-        ("gpfq+descent", "damped by 0.02 of its mean diagonal"),
-        ("gptq", "damped by 0.02 of its mean diagonal"),
+        ("gpfq", "they span 3 dimensions at most"),
+        ("gpfq+descent", "the Gram matrix has rank 3 at most, damped by 0.02 of its mean diagonal"),
+        ("gptq", "the Gram matrix has rank 3 at most, damped by 0.02 of its mean diagonal"),
     ],
 )
 def test_what_is_said_of_too_few_samples(rounding: Any, remedy: str) -> None:
     few = dataclasses.replace(STATS, samples=[{"x": STATS.samples[0]["x"][:3]}])
     fits = solved(recipe(rounding=rounding, damping=0.02), stats=few).fits
-    said = "3 vectors for 10 columns: the Gram matrix has rank 3 at most, " + remedy + "; give more samples"
+    said = "3 vectors for 10 columns: " + remedy + "; give more samples"
     assert {name: found.note for name, found in fits.items() if found.note} == {"fc": said}
     assert fits["fc"].vectors == 3 and fits["fc"].columns == 10
 
@@ -287,12 +322,18 @@ def test_layers_that_nothing_is_solved_for_only_count_their_zeros() -> None:
         assert found == LayerFit(found.columns, 0, 0, None, float((choice.weights[name].integers == 0).mean()))
 
 
-def test_inputs_that_are_always_zero_are_counted() -> None:
-    silent = dataclasses.replace(
-        STATS, samples=[{"x": s["x"] * np.array([1, 0, 1])[:, None, None]} for s in STATS.samples]
-    )  # type: ignore[arg-type]
-    for rounding in ("gpfq", "gptq_corrected+descent"):
-        assert solved(recipe(rounding=rounding), stats=silent).fits["stem"].dead == 9
+@pytest.mark.parametrize("rounding", ["gpfq", "gptq_corrected+descent"])
+@pytest.mark.parametrize("on_vectors", [False, True])
+def test_inputs_that_are_always_zero_are_counted(
+    rounding: Any, on_vectors: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "_is_cheaper_on_vectors", lambda *_: on_vectors and rounding == "gpfq")
+    for seen, dead in ((np.array([1, 0, 1]), 9), (np.zeros(3), 27)):
+        samples = [{"x": (s["x"] * seen[:, None, None]).astype(np.float32)} for s in STATS.samples]
+        found = solved(recipe(rounding=rounding), stats=dataclasses.replace(STATS, samples=samples)).fits["stem"]
+        said = "its inputs are zero in all samples, so that nothing is known of its weights"
+        assert (found.dead, found.note) == (dead, said if dead == 27 else "")
+        assert (found.relative_error is None) == (dead == 27)
 
 
 @pytest.mark.parametrize("fields", [{"rounding": "spfq"}, {"patches": "published"}])

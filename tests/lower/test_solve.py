@@ -102,7 +102,7 @@ def test_the_order_of_most_energy_is_another() -> None:
 
 
 BATCHES = [(X[:, :40], Y[:, :40]), (X[:, 40:], Y[:, 40:])]
-ENERGIES = np.square(X).sum(axis=1)
+ENERGIES, NO_FLOOR = np.square(X).sum(axis=1), np.zeros((GROUPS, ROWS))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ ENERGIES = np.square(X).sum(axis=1)
 def test_vectors_alone_give_the_same(fields: dict[str, Any], shared: bool) -> None:
     recipe = Recipe(**{"rounding": "gpfq", "weight_observer": "minmax", **fields})
     by_gram, note = solved(problem(recipe), grid(shared=shared), (7,))
-    found, rest, same_note = solved_on(WEIGHT, BATCHES, ENERGIES, grid(shared=shared), recipe, (7,))
+    found, rest, same_note = solved_on(WEIGHT, BATCHES, ENERGIES, grid(shared=shared), NO_FLOOR, recipe, (7,))
     assert np.array_equal(found.integers, by_gram.integers) and np.array_equal(found.steps, by_gram.steps)
     assert (found.levels, note) == (by_gram.levels, same_note)
     assert rest == pytest.approx(90 * left(found).sum())
@@ -128,7 +128,7 @@ def test_vectors_alone_give_the_same(fields: dict[str, Any], shared: bool) -> No
 def test_stochastic_rounding_of_binary_weights() -> None:
     recipe = Recipe(rounding="spfq", weight_observer="minmax")
     for seed in range(3):
-        found, _, _ = solved_on(WEIGHT, BATCHES, ENERGIES, grid(symmetric(1), odd=True), recipe, (seed,))
+        found, _, _ = solved_on(WEIGHT, BATCHES, ENERGIES, grid(symmetric(1), odd=True), NO_FLOOR, recipe, (seed,))
         assert set(np.unique(found.integers)) == {-1, 1}
 
 
@@ -158,3 +158,30 @@ def test_a_soft_threshold_is_that_of_the_weights() -> None:
 
     wanted = path_following(WEIGHT / steps[:, :, None], quantise, X, Y)
     assert np.array_equal(found.integers.reshape(WEIGHT.shape), wanted)
+
+
+def test_learned_steps_keep_the_threshold() -> None:
+    """lambda stays what it is in weights while the steps move; the gap of L0 stays the same number of steps."""
+    for regularizer in ("L1", "L0"):
+        recipe = Recipe(rounding="gpfq", weight_observer="minmax", regularizer=regularizer, lamb=0.4, learned_scale=3)  # type: ignore[arg-type]
+        once = solved(
+            problem(Recipe(rounding="gpfq", weight_observer="minmax", regularizer=regularizer, lamb=0.4)), grid(), (0,)
+        )[0]  # type: ignore[arg-type]
+        found = solved(problem(recipe), grid(), (0,))[0]
+        assert found.levels == once.levels and not np.array_equal(found.steps, once.steps)
+        assert np.all(left(found) <= left(once) * (1 + 1e-9))
+
+
+def test_one_step_for_all_rows_is_large_enough_for_each_bias() -> None:
+    floor = np.zeros((GROUPS, ROWS))
+    floor[1, 2] = 2.0
+    start = Problem(
+        WEIGHT,
+        problem(Recipe()).moments,
+        problem(Recipe()).tamed,
+        floor,
+        Recipe(rounding="gpfq", weight_observer="hessian"),
+    )
+    assert solved(start, grid(shared=True), (0,))[0].steps == pytest.approx([2.0])
+    own = solved(start, grid(), (0,))[0].steps
+    assert own[5] == pytest.approx(2.0) and np.all(own[:5] < 2)

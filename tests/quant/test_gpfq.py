@@ -40,7 +40,7 @@ def quantisers(groups: int, rows: int) -> dict[str, Callable[[], Quantiser]]:
         "odd": lambda: nearest(symmetric(1), odd=True),
         "stochastic": lambda: stochastic(LEVELS, np.random.default_rng(9)),
         "soft": lambda: soft(LEVELS, thresholds),
-        "hard": lambda: hard(LEVELS, gaps),
+        "hard": lambda: hard(LEVELS, gaps, gaps + 0.2),
     }
 
 

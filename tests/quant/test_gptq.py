@@ -59,19 +59,21 @@ def test_too_few_vectors_are_said_and_damping_helps() -> None:
     real, moments = np.random.default_rng(0).normal(size=(1, 4, 12)), gram([x])
     text = (
         "the Gram matrix of the layer's inputs is singular\n"
-        "  why  its inputs are too few, or depend on each other, and GPTQ divides by what each adds to those after it\n"
+        "  why  its inputs are too few, or depend on each other: what each adds to the others is not unique\n"
         "  fix  damp it: a damping of 0.01 adds 1 % of its mean diagonal; or give more calibration images"
     )
-    with pytest.raises(UsageError) as caught:
-        gptq(real, nearest(LEVELS), np.ones((1, 12, 12)))
-    assert str(caught.value) == text
+    for matrix in (np.ones((1, 12, 12)), moments.matrix):
+        with pytest.raises(UsageError) as caught:
+            gptq(real, nearest(LEVELS), matrix)
+        assert str(caught.value) == text
     found = gptq(real, nearest(LEVELS), damped(moments, 0.01).matrix)
     assert found.min() >= LEVELS.lo and found.max() <= LEVELS.hi
 
 
-def test_the_corrected_target_turns_two_inputs_into_one() -> None:
-    x, y = vectors(6, 2, 200, 15)
-    real = np.random.default_rng(0).normal(size=(2, 4, 15))
+@pytest.mark.parametrize("d", [15, 2 * BLOCK + 3])
+def test_the_corrected_target_turns_two_inputs_into_one(d: int) -> None:
+    x, y = vectors(6, 2, 200, d)
+    real = np.random.default_rng(0).normal(size=(2, 4, d))
     moments = gram_of_pairs([(x, y)])
     target = corrected(real, moments)
     for g in range(2):
@@ -97,13 +99,14 @@ def test_equal_inputs_need_no_correction() -> None:
         assert np.allclose(corrected(real, damped(gram_of_pairs([(x, x)]), share)), real, atol=1e-12)
 
 
-def test_a_correction_that_is_not_unique_is_said() -> None:
-    _, x = vectors(7, 1, 50, 3)
-    x[:, :, 1] = x[:, :, 0] = 1.0
+@pytest.mark.parametrize("seed", range(8))
+def test_a_correction_that_is_not_unique_is_said(seed: int) -> None:
+    """Of too few vectors: whether a pivot is 0, or rounds to a little more or less, does not matter."""
+    _, x = vectors(seed, 1, 5, 20)
     with pytest.raises(UsageError) as caught:
-        corrected(np.ones((1, 2, 3)), gram_of_pairs([(x, x)]))
+        corrected(np.ones((1, 2, 20)), gram_of_pairs([(x, x)]))
     assert str(caught.value) == (
         "the Gram matrix of the layer's inputs is singular\n"
-        "  why  its inputs are too few, or depend on each other: the weights that correct for them are not unique\n"
+        "  why  its inputs are too few, or depend on each other: what each adds to the others is not unique\n"
         "  fix  damp it: a damping of 0.01 adds 1 % of its mean diagonal; or give more calibration images"
     )

@@ -32,7 +32,7 @@ def test_the_type_stays_and_the_levels_are_left_alone(kind: type) -> None:
         nearest(symmetric(1), odd=True),
         stochastic(LEVELS, np.random.default_rng(0)),
         soft(LEVELS, np.float32(0.25)),
-        hard(LEVELS, np.float32(1)),
+        hard(LEVELS, np.float32(1), np.float32(1.25)),
     ):
         assert quantise(x).dtype == kind and quantise(x).shape == x.shape
         assert np.array_equal(x, before)
@@ -79,18 +79,22 @@ def test_soft_is_the_published_formula(x: int, lamb: int) -> None:
 
 @given(st.integers(-64, 64), st.integers(0, 5))
 def test_hard_is_the_published_formula_where_lambda_is_whole_steps(x: int, gap: int) -> None:
-    found = hard(LEVELS, np.array([[gap]]))(np.array([[x / 8]]))
+    found = hard(LEVELS, np.array([[gap]]), np.array([[gap]]))(np.array([[x / 8]]))
     assert Fraction(found[0, 0]) / 2 == published_hard(Fraction(x, 16), Fraction(gap, 2), Fraction(1, 2), 4)
 
 
 def test_hard_without_a_gap_is_nearest() -> None:
-    assert np.array_equal(hard(LEVELS, 0)(X), nearest(LEVELS)(X))
+    assert np.array_equal(hard(LEVELS, 0, 0)(X), nearest(LEVELS)(X))
 
 
 def test_the_alphabet_of_hard() -> None:
     x = np.linspace(-20, 20, 4001)
     alphabet = [-7, -6, -5, -4, -3, 0, 3, 4, 5, 6, 7]
-    assert np.unique(hard(LEVELS, 3)(x)).tolist() == alphabet
+    assert np.unique(hard(LEVELS, 3, 3)(x)).tolist() == alphabet
+    for threshold in (2.75, 3.25, 5.0):  # lambda itself, which is no whole number of steps
+        found = hard(LEVELS, 3, threshold)(x)
+        assert np.array_equal(found == 0, np.abs(x) <= threshold) and set(found) <= set(alphabet)
+    assert not hard(LEVELS, 3, 21)(x).any()
     nearby = nearest_beyond(LEVELS, np.full((1, 1), 3))(x[None])[0]
     assert np.unique(nearby).tolist() == alphabet
     assert np.array_equal(np.abs(nearby - x), np.abs(np.array(alphabet)[:, None] - x).min(axis=0))
@@ -102,19 +106,25 @@ def test_the_alphabet_of_hard() -> None:
 def test_hard_steps_keep_the_largest_level(bits: int, convention: object) -> None:
     k = (published(bits) if convention is published else symmetric(bits)).hi
     steps = np.array([[0.5, 0.25, 1e-6, 3.0]])
+    most = max(WIDEST_GAP, k)
     for lamb in (0.0, 0.01, 0.1, 0.7, 1e9):
-        finer, gap, effective = hard_steps(steps, lamb, k)
-        assert np.array_equal(gap, np.floor(gap)) and gap.min() >= 0 and gap.max() <= WIDEST_GAP
+        finer, gap = hard_steps(steps, lamb, k)
+        assert np.array_equal(gap, np.floor(gap)) and gap.min() >= 0 and gap.max() <= most
         assert np.allclose(finer * (k + gap), k * steps, rtol=1e-15) and np.all(finer > 0)
-        assert np.array_equal(effective, gap * finer)
-        assert np.all(effective < k * steps)
-        inside = (lamb < k * steps) & (gap < WIDEST_GAP)
+        inside = (lamb < k * steps) & (gap < most)
         exact = steps - lamb / k  # the published step: lambda is at most half of one away
-        assert np.all(np.abs(effective - lamb)[inside] <= 0.75 * np.abs(exact)[inside])
+        assert np.all(np.abs(gap * finer - lamb)[inside] <= 0.75 * np.abs(exact)[inside])
     assert np.array_equal(hard_steps(steps, 0.0, k)[0], steps)
-    assert np.all(hard_steps(steps, 1e9, k)[1] == WIDEST_GAP)
+    assert np.all(hard_steps(steps, 1e9, k)[1] == most)
 
 
 def test_a_lambda_of_whole_steps_is_met_exactly() -> None:
-    finer, gap, effective = hard_steps(np.array([0.375]), 0.5, 4)  # step' = 0.375 - 0.5 / 4 = 1/4, lambda = 2 step'
-    assert (finer[0], gap[0], effective[0]) == (0.25, 2, 0.5)
+    finer, gap = hard_steps(np.array([0.375]), 0.5, 4)  # step' = 0.375 - 0.5 / 4 = 1/4, lambda = 2 step'
+    assert (finer[0], gap[0]) == (0.25, 2)
+
+
+def test_hard_steps_stay_above_the_floor() -> None:
+    steps, floor = np.array([0.5, 0.5, 0.5, 0.5]), np.array([0.0, 0.1, 0.3, 0.5])
+    finer, gap = hard_steps(steps, 1.9, 4, floor)
+    assert np.all(finer >= floor) and gap.tolist() == [15, 15, 2, 0]
+    assert hard_steps(steps, 1.9, 4, 0.3)[1].tolist() == [2] * 4

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from arithmos.report import sweep_figures as figures
+from arithmos.report import sweep_plots
 from arithmos.report.canvas import THEMES
 from arithmos.report.plots import png
 from arithmos.report.runs import averaged, percent
@@ -51,6 +53,9 @@ def test_errors_are_those_of_the_selected_run_then_of_the_best_of_each_width() -
     found = figures.errors_of_layers(figures.chosen(rows, picked)).rows
     assert [r[1] for r in found[:: len(LAYERS)]] == ["2 bits, scalar 1", "2 bits, scalar 1.2", "3 bits, scalar 1.2"]
     assert tuple(r[0] for r in found[: len(LAYERS)]) == LAYERS and found[1][3] == 0.4
+    every = [row(Bits=bits) for bits in (3, 2, 4)]
+    marked = figures.errors_of_layers(every, {every[0]["Digest"]}).rows
+    assert [(r[1], r[4]) for r in marked[:: len(LAYERS)]] == [("2 bits", "no"), ("3 bits", "yes"), ("4 bits", "no")]
     alone = figures.errors_of_layers(figures.chosen(rows, {})).rows
     assert list(dict.fromkeys(r[1] for r in alone)) == ["2 bits", "3 bits"]
 
@@ -115,3 +120,9 @@ def test_figures_of_rows_that_know_little_are_drawn() -> None:
     for rows in (bare, zero, averaged(bare)):
         made = figures.sweep_figures(rows, {})
         assert made and all(png(figure).startswith(b"\x89PNG") for figure in made)
+
+
+def test_a_legend_reads_line_by_line() -> None:
+    shown = sweep_plots._by_lines(list(range(9)), 4)
+    columns = [part.tolist() for part in np.array_split(shown, 4)]  # as matplotlib fills them
+    assert columns == [[0, 4, 8], [1, 5], [2, 6], [3, 7]]

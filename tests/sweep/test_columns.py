@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arithmos.lower.recipe import Recipe
-from arithmos.sweep.columns import COLUMNS, N_PUBLISHED, NAMES, SHORT, row_of, settings
+from arithmos.sweep.columns import COLUMNS, N_PUBLISHED, NAMES, SETTINGS, SHORT, row_of, settings
 from arithmos.sweep.configuration import Configuration, plain, recipe_at
 from arithmos.sweep.digest import digest
 
@@ -60,6 +60,7 @@ def test_settings_of_the_published_program() -> None:
 
 def test_settings_of_our_own() -> None:
     found = settings(configuration({"bits": 2, "activation_bits": 4}, integers=True, corrections=("batch_norm",)))
+    assert tuple(found) == SETTINGS
     assert (found["Step Rule"], found["Error Correction"], found["Activation Bits"]) == ("mse", "none", 4)
     assert found["BN Reestimated"] is True and found["CNN_Percentile"] is None and found["Retain_rate"] is None
     sparse = settings(configuration({"mlp_scalar": 2.0, "lamb": 0.2}, rounding="gpfq", regularizer="L1"))

@@ -73,7 +73,7 @@ def test_what_does_not_go_together_is_said_once_with_its_first_run() -> None:
         ({"corrections": "bias"}, "corrections must be a list, got 'bias'"),
         (
             {"lamb": "x", "fusion": 1},
-            "lamb must be a number above 0, got 'x'\n       fusion must be true or false, got 1",
+            "fusion must be true or false, got 1\n       lamb must be a number above 0, got 'x'",
         ),
     ],
 )

@@ -98,11 +98,14 @@ def test_files_of_another_form(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_differences_are_named(tmp_path: Path) -> None:
-    old = Definition({"bits": [1, 2], "seed": [0]}, {"scalar": None}, ({"name": "a", "weights": "x"},))
+    old = Definition(
+        {"bits": [1, 2], "seed": [0]}, {"scalar": None, "levels": "published"}, ({"name": "a", "weights": "x"},)
+    )
     new = Definition({"bits": [3]}, {"scalar": 1.5}, ({"name": "a", "weights": "y"},))
     assert differences(old, new) == [
         "grid bits: 1, 2 there, 3 here",
         "grid seed: 0 there, nothing here",
         "recipe scalar: None there, 1.5 here",
+        "recipe levels: published there, narrow by default here",
         "a weights: x there, y here",
     ]

@@ -16,8 +16,6 @@ from arithmos.cli.sweep_request import request_of
 from arithmos.cli.sweeping import perform, summary
 from arithmos.errors import UsageError
 from arithmos.sweep.execute import check
-from arithmos.sweep.folder import is_sweep
-from arithmos.sweep.store import read_rows
 from arithmos.train.data.loader import cores
 
 
@@ -48,9 +46,8 @@ def command(sources: tuple[str, ...], out: Path | None, dry_run: bool, as_json: 
     request = request_of(sources, given)
     words = check(given["executor"], workers=given["workers"])
     if dry_run:
-        rows = list(read_rows(out).values()) if out and is_sweep(out) else []
         n_processes = given["workers"] or (cores() if given["executor"] == "joblib" else 1)
-        plan = sweep_plan(request, words, n_processes, rows)
+        plan = sweep_plan(request, words, n_processes, out, force=given["force"])
         answer(plan, plan_text(plan), as_json=as_json)
         return 0
     if out is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,29 +20,38 @@ from arithmos.lower.analog import SAMPLE_BYTES, kept_samples
 from arithmos.lower.quantize import preflight, prepare
 from arithmos.lower.recipe import Recipe
 from arithmos.lower.vectors import ENOUGH
-from arithmos.sweep.columns import DONE
+from arithmos.sweep.columns import DONE, SETTINGS, row_of
 from arithmos.sweep.configuration import Configuration, Layers, layers_of, recipe_at, shown
+from arithmos.sweep.definition import FILE, differences, read_definition
+from arithmos.sweep.folder import is_sweep, refuse_other
 from arithmos.sweep.grid import points
 from arithmos.sweep.results import by_digest
 from arithmos.sweep.shared import disk_bytes
+from arithmos.sweep.store import read_rows
 from arithmos.targets.clear import outputs
 
 N_TIMED = 16
 """Images of the forward pass that is timed."""
 FIXED_S = 0.1
 """What a run takes beside images: measured on the smallest network of the zoo."""
+START_S = 3.0
+"""What a process takes to load its libraries."""
+N_LISTED = 24
+"""Values of a key that are shown."""
 
 
-def sweep_plan(request: Request, words: str, n_processes: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The plan as plain data. words: the executor; rows: what earlier runs found in the folder, whose times tell more.
+def sweep_plan(request: Request, words: str, n_processes: int, out: Path | None, *, force: bool) -> dict[str, Any]:
+    """The plan as plain data. words: the executor; out: a folder whose rows tell more, if it is that of a sweep.
 
-    seconds: of all runs, on so many processes of one thread. Weights and images need not be there. Raises
-    UnsupportedNetwork where a network has no integer form.
+    seconds: of all runs, on so many processes of one thread. Weights and images need not be there: rows are told by
+    their settings. Raises UnsupportedNetwork where a network has no integer form, UsageError for a folder of another
+    sweep unless force is given.
     """
     chosen = list(points(request.grid))
     distinct, short = 0, list[str]()
-    known = [row["Wall Seconds"] for row in rows if row["Status"] == DONE and row["Wall Seconds"]]
-    disk, seconds = 0, 0.0
+    rows, of_grid = read_rows(out) if out and is_sweep(out) else {}, set[str]()
+    known = [row["Wall Seconds"] for row in rows.values() if row["Status"] == DONE and row["Wall Seconds"]]
+    disk, seconds = 0, START_S * n_processes
     for name in used(request):
         given = request.networks[name]
         _, graph = traced(name, given, need_weights=False)
@@ -49,22 +59,27 @@ def sweep_plan(request: Request, words: str, n_processes: int, rows: Sequence[Ma
         sizes, layers = sizes_of(request, name), layers_of(graph)
         runs = by_digest([_run(request, point, name, layers) for point in chosen if point.get("network", name) == name])
         distinct += len(runs)
+        asked = {_said(row_of(run, {})) for run in runs.values()}
+        of_grid |= {digest for digest, row in rows.items() if _said(row) in asked}
         short += _short(name, graph, (Recipe(**run.recipe) for run in runs.values()), max(sizes))
         disk += sum(disk_bytes(graph, n, given["n_labelled"]) for n in sizes)
         if not known:
             each = _seconds(graph, max(sizes), given["n_labelled"], request.seed)
             seconds += len(runs) * each * (1 + request.integers)
+    if rows and out and not force:
+        refuse_other(out, rows, of_grid, differences(read_definition(out / FILE), request.definition))
+    done = sum(rows[digest]["Status"] == DONE for digest in of_grid)
     if known:
-        seconds = float(np.median(known)) * max(0, distinct - len(known))
+        seconds = START_S * n_processes + float(np.median(known)) * (distinct - done)
     return {
         "points": len(chosen),
         "runs": distinct,
-        "done": len(known),
+        "done": done,
         "grid": {key: [shown(value) for value in values] for key, values in request.grid.items()},
         "networks": used(request),
         "integers": request.integers,
         "executor": words,
-        "seconds": round(seconds / n_processes, 1),
+        "seconds": round(seconds / n_processes, 1) if done < distinct else 0.0,
         "from": f"as the {len(known):,} runs that are done" if known else "from one forward pass",
         "disk_mb": round(disk / 1e6, 1),
         "notes": short,
@@ -73,7 +88,7 @@ def sweep_plan(request: Request, words: str, n_processes: int, rows: Sequence[Ma
 
 def plan_text(plan: Mapping[str, Any]) -> str:
     """The plan for people."""
-    rows = [(key, len(values), ", ".join(values)) for key, values in plan["grid"].items()]
+    rows = [(key, len(values), _listed(values)) for key, values in plan["grid"].items()]
     done = f", {plan['done']:,} of them there already" if plan["done"] else ""
     same = f" ({plan['points']:,} points, some of which mean the same)" if plan["points"] > plan["runs"] else ""
     return "\n".join(
@@ -85,6 +100,16 @@ def plan_text(plan: Mapping[str, Any]) -> str:
             *plan["notes"],
         ]
     )
+
+
+def _listed(values: Sequence[str]) -> str:
+    """All values, or the first ones and the last."""
+    return ", ".join(values if len(values) <= N_LISTED else [*values[: N_LISTED - 1], "…", values[-1]])
+
+
+def _said(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A row's network and settings: what is known of it before its run."""
+    return tuple(row[name] for name in ("Model Name", *SETTINGS))
 
 
 def duration(seconds: float) -> str:

@@ -56,7 +56,8 @@ def request_of(sources: Sequence[str], given: Mapping[str, Any]) -> Request:
     base = _base(definition, given)
     check_base(base, str(file or ""))
     chosen_values = grid_of(definition.grid, [*items, *of_flags], str(file or ""))
-    check_points(points(chosen_values), base)
+    asked = {key for key, values in chosen_values.items() if key != "seed" or len(values) > 1}
+    check_points(points(chosen_values), base, asked | {key for key in base if given.get(key) is not None})
     networks = _networks(definition, weights, given)
     grid = _with_networks(chosen_values, networks)
     named = {*grid, *definition.recipe, *chosen(given, given["sets"], base)}

@@ -25,6 +25,10 @@ MOST_WIDE = 4096
 HELD = 1 << 30
 """Bytes of vectors and of residuals that are held at once where no Gram matrix is made, though there could be one."""
 
+NOISE = 1e-5
+"""Share of the target's energy below which the error is taken from the vectors: Gram matrices of float32 products have
+lost it."""
+
 
 def has_gram(columns: int) -> bool:
     """Whether a layer of so many columns can have a Gram matrix."""
@@ -50,23 +54,26 @@ def fitted(
     columns, groups = whole[0].size, node.attrs.get("groups", 1)
     if not recipe.solves:
         return chosen, LayerFit(columns, 0, 0, None, _sparsity(chosen))
-    weight = whole.reshape(groups, len(whole) // groups, columns)
+    weight, floor = whole.reshape(groups, -1, columns), floor.reshape(groups, -1)
     if not has_gram(columns):
-        return _wide(weight, chosen, vectors(node, whole, streams, recipe, seed, MOST_WIDE), recipe, seed)
+        return _wide(weight, chosen, vectors(node, whole, streams, recipe, seed, MOST_WIDE), floor, recipe, seed)
     batches = vectors(node, whole, streams, recipe, seed)
     if _is_cheaper_on_vectors(weight, len(streams), recipe):
         held, batches = _held(batches, weight)
         if held:
-            return _on_vectors(weight, chosen, held, recipe, seed)
+            return _on_vectors(weight, chosen, held, floor, recipe, seed)
     weight = weight.astype(np.float64)
     moments, energy = _moments(batches, weight)
     tamed = damped(moments, recipe.damping) if recipe.damps else moments
-    problem = Problem(weight, moments, tamed, floor.reshape(weight.shape[:2]), recipe)
+    problem = Problem(weight, moments, tamed, floor, recipe)
     found, note = solved(problem, chosen, seed)
-    rest = float(problem.error(_on_grid(found).reshape(weight.shape)).sum())
+    on_grid = _on_grid(found).reshape(weight.shape)
+    left = energy + float(problem.error(on_grid).sum())
+    if left <= NOISE * energy:
+        left = _left(vectors(node, whole, streams, recipe, seed), weight, on_grid)
     dead = int((np.einsum("gii->gi", moments.matrix) == 0).sum())
-    error = float(np.sqrt(max(energy + rest, 0) / energy)) if energy else None
-    note = _joined(note, _rank_note(moments.n, columns, recipe.damping if recipe.damps else None))
+    note = _joined(note, _notes(moments.n, columns, dead == groups * columns, recipe.damping if recipe.damps else None))
+    error = float(np.sqrt(left / energy)) if energy else None
     return found, LayerFit(columns, moments.n, dead, error, _sparsity(found), note)
 
 
@@ -88,8 +95,18 @@ def _moments(batches: Batches, weight: np.ndarray) -> tuple[Gram, float]:
 
 def _energy(target: np.ndarray, weight: np.ndarray) -> float:
     """||X W^T||^2 of vectors (groups, n, d) and rows (groups, rows, d)."""
-    made = np.matmul(target, weight.transpose(0, 2, 1).astype(target.dtype))
+    made = np.matmul(target, weight.transpose(0, 2, 1).astype(target.dtype, copy=False))
     return float(np.einsum("gnr,gnr->", made, made, dtype=np.float64))
+
+
+def _left(batches: Batches, weight: np.ndarray, on_grid: np.ndarray) -> float:
+    """E ||x W^T - x~ (step Q)^T||^2 from the vectors themselves, in float64."""
+    total, n = 0.0, 0
+    for batch in batches:
+        meant, seen = (np.matmul(batch[i], rows.transpose(0, 2, 1)) for i, rows in ((-1, weight), (0, on_grid)))
+        total += float(np.square(meant - seen).sum())
+        n += batch[0].shape[1]
+    return total / max(n, 1)
 
 
 def _is_cheaper_on_vectors(weight: np.ndarray, n_streams: int, recipe: Recipe) -> bool:
@@ -112,7 +129,12 @@ def _held(batches: Batches, weight: np.ndarray) -> tuple[list[tuple[np.ndarray, 
 
 
 def _wide(
-    weight: np.ndarray, chosen: WeightGrid, batches: Batches, recipe: Recipe, seed: tuple[int, ...]
+    weight: np.ndarray,
+    chosen: WeightGrid,
+    batches: Batches,
+    floor: np.ndarray,
+    recipe: Recipe,
+    seed: tuple[int, ...],
 ) -> tuple[WeightGrid, LayerFit]:
     """A layer of too many columns for a Gram matrix: gpfq and spfq go on from vectors, everything else rounds."""
     columns = weight.shape[2]
@@ -122,25 +144,26 @@ def _wide(
         return chosen, LayerFit(columns, 0, 0, None, _sparsity(chosen), note)
     lost = beyond_vectors(recipe)
     note = f"{said}solved without {' and '.join(lost)}" if lost else ""
-    return _on_vectors(weight, chosen, list(batches), recipe, seed, note)
+    return _on_vectors(weight, chosen, list(batches), floor, recipe, seed, note)
 
 
 def _on_vectors(
     weight: np.ndarray,
     chosen: WeightGrid,
     batches: Sequence[tuple[np.ndarray, ...]],
+    floor: np.ndarray,
     recipe: Recipe,
     seed: tuple[int, ...],
     said: str = "",
 ) -> tuple[WeightGrid, LayerFit]:
     """The layer solved on vectors that are held, without a Gram matrix."""
     energies = np.sum([np.einsum("gnd,gnd->gd", x, x, dtype=np.float64) for x, *_ in batches], axis=0)
-    found, left, note = solved_on(weight, batches, energies, chosen, recipe, seed)
+    found, left, note = solved_on(weight, batches, energies, chosen, floor, recipe, seed)
     n, columns = sum(batch[0].shape[1] for batch in batches), weight.shape[2]
     target = sum(_energy(batch[-1], weight) for batch in batches)
     error = float(np.sqrt(left / target)) if target else None
     dead = int((energies == 0).sum())
-    note = _joined(said, note, _rank_note(n, columns, None))
+    note = _joined(said, note, _notes(n, columns, dead == energies.size, None))
     return found, LayerFit(columns, n, dead, error, _sparsity(found), note)
 
 
@@ -157,9 +180,14 @@ def _sparsity(chosen: WeightGrid) -> float:
     return float((chosen.integers == 0).mean())
 
 
-def _rank_note(n: int, columns: int, damping: float | None) -> str:
-    """What to say of too few samples; damping: None where nothing is inverted."""
+def _notes(n: int, columns: int, silent: bool, damping: float | None) -> str:
+    """What to say of samples that are too few, or show nothing; damping: None where no matrix is damped."""
+    if silent:
+        return "its inputs are zero in all samples, so that nothing is known of its weights"
     if n >= columns:
         return ""
-    remedy = "columns are divided by their own" if damping is None else f"damped by {damping:g} of its mean diagonal"
-    return f"{n} vectors for {columns} columns: the Gram matrix has rank {n} at most, {remedy}; give more samples"
+    what = f"{n} vectors for {columns} columns: "
+    if damping is None:
+        return f"{what}they span {n} dimensions at most; give more samples"
+    tamed = f"damped by {damping:g} of its mean diagonal"
+    return f"{what}the Gram matrix has rank {n} at most, {tamed}; give more samples"

@@ -82,13 +82,14 @@ def solved(problem: Problem, chosen: WeightGrid, seed: tuple[int, ...]) -> tuple
     steps = np.broadcast_to(chosen.steps, weight.shape[0] * weight.shape[1]).reshape(weight.shape[:2])
     if recipe.weight_observer_used == "hessian" and recipe.scalar is None:
         found = hessian_steps(weight, problem.moments.matrix, chosen.levels, odd=chosen.odd, shared=shared)
-        steps = _admitted(found, problem)
-    steps, alphabet = _alphabet(steps, chosen, recipe)
-    solver = SOLVED[recipe.method.solver]
+        steps = _admitted(found, problem.floor, shared, recipe)
+    steps, gap = _spread(steps, chosen, problem.floor, shared, recipe)
+    alphabet, solver = _alphabet(steps, gap, chosen, recipe), SOLVED[recipe.method.solver]
     best = solver(problem, weight / steps[:, :, None], alphabet, rng)
     for _ in range(recipe.learned_scale):
         factor = best_scale(weight / steps[:, :, None], best, problem.moments, shared=shared)
-        steps = _admitted(steps * factor, problem)
+        steps = _admitted(steps * factor, problem.floor, shared, recipe)
+        alphabet = _alphabet(steps, gap, chosen, recipe)
         again = solver(problem, weight / steps[:, :, None], alphabet, rng)
         better = problem.error(again * steps[:, :, None]) < problem.error(best * steps[:, :, None])
         best = np.where(better[:, :, None], again, best)
@@ -100,16 +101,19 @@ def solved_on(
     batches: Sequence[tuple[np.ndarray, ...]],
     energies: np.ndarray,
     chosen: WeightGrid,
+    floor: np.ndarray,
     recipe: Recipe,
     seed: tuple[int, ...],
 ) -> tuple[WeightGrid, float, str]:
     """The same by gpfq or spfq from vectors (x~,) or (x~, x) without a Gram matrix; steps stay as chosen. In between:
     ||X W^T - X~ Q^T||^2.
 
-    weight: (groups, rows, d), of any type; energies: |x~_t|**2, (groups, d). What `beyond_vectors` names is left out.
+    weight: (groups, rows, d), of any type; energies: |x~_t|**2, (groups, d); floor: the least steps, (groups, rows).
+    What `beyond_vectors` names is left out.
     """
     steps = np.broadcast_to(chosen.steps, weight.shape[0] * weight.shape[1]).reshape(weight.shape[:2])
-    steps, alphabet = _alphabet(steps, chosen, recipe)
+    steps, gap = _spread(steps, chosen, floor, len(chosen.steps) == 1, recipe)
+    alphabet = _alphabet(steps, gap, chosen, recipe)
     quantise = alphabet.quantise
     if recipe.method.solver == "spfq":
         quantise = stochastic(alphabet.levels, np.random.default_rng(seed), odd=alphabet.odd)
@@ -128,25 +132,39 @@ def _replaced(chosen: WeightGrid, steps: np.ndarray, alphabet: Alphabet, integer
     )
 
 
-def _alphabet(steps: np.ndarray, chosen: WeightGrid, recipe: Recipe) -> tuple[np.ndarray, Alphabet]:
-    """The steps and the levels that the regularizer makes of them."""
+def _spread(
+    steps: np.ndarray, chosen: WeightGrid, floor: np.ndarray, shared: bool, recipe: Recipe
+) -> tuple[np.ndarray, np.ndarray]:
+    """The steps and the gaps around 0 that a hard threshold makes of them: no gaps without one."""
+    if recipe.regularizer != "L0":
+        return steps, np.zeros(steps.shape)
+    finer, gap = hard_steps(steps, recipe.lamb, chosen.levels.hi, floor.max() if shared else floor)
+    return _as_admissible(finer, recipe), gap
+
+
+def _alphabet(steps: np.ndarray, gap: np.ndarray, chosen: WeightGrid, recipe: Recipe) -> Alphabet:
+    """The levels of the recipe's regularizer, its threshold lamb in these steps."""
     levels = chosen.levels
     if recipe.regularizer == "L1":
-        return steps, Alphabet(soft(levels, recipe.lamb / steps), nearest(levels), levels, chosen.odd)
+        return Alphabet(soft(levels, recipe.lamb / steps), nearest(levels), levels, chosen.odd)
     if recipe.regularizer == "L0":
-        finer, gap, effective = hard_steps(steps, recipe.lamb, levels.hi)
-        most = int(gap.max(initial=0))
-        note = f"the L0 threshold is a whole number of steps: {effective.min():.4g} to {effective.max():.4g}"
+        most, begins = int(gap.max(initial=0)), np.maximum(gap, 1) * steps
+        note = f"L0 below {recipe.lamb:g}: levels are whole numbers of steps and begin at {_range(begins)}"
         wider = Interval(levels.lo - most, levels.hi + most)
-        plain = nearest_beyond(levels, gap)
-        return _as_admissible(finer, recipe), Alphabet(hard(levels, gap), plain, wider, chosen.odd, note)
+        above = recipe.lamb / steps
+        return Alphabet(hard(levels, gap, above), nearest_beyond(levels, gap), wider, chosen.odd, note)
     plain = nearest(levels, odd=chosen.odd)
-    return steps, Alphabet(plain, plain, levels, chosen.odd)
+    return Alphabet(plain, plain, levels, chosen.odd)
 
 
-def _admitted(steps: np.ndarray, problem: Problem) -> np.ndarray:
-    """The steps as numbers that a graph may hold, none below what the bias needs."""
-    return _as_admissible(np.maximum(steps, problem.floor), problem.recipe)
+def _range(values: np.ndarray) -> str:
+    """ "0.1 to 0.12", or the one number where they are the same in four digits."""
+    return " to ".join(dict.fromkeys(f"{value:.4g}" for value in (values.min(), values.max())))
+
+
+def _admitted(steps: np.ndarray, floor: np.ndarray, shared: bool, recipe: Recipe) -> np.ndarray:
+    """The steps as numbers that a graph may hold, none below what the bias needs (shared: what any of them needs)."""
+    return _as_admissible(np.maximum(steps, floor.max() if shared else floor), recipe)
 
 
 def _as_admissible(steps: np.ndarray, recipe: Recipe) -> np.ndarray:

@@ -25,8 +25,8 @@ def layer_weights(
 
     gain: what folding multiplied each row by, where the published step is to be that of the rows before.
     """
-    parameters = [graph.constants[name].astype(np.float64) for name in node.inputs[1:]]
-    weight, bias = parameters[0], parameters[1] if len(parameters) > 1 else None
+    weight = graph.constants[node.inputs[1]]  # as it is stored: layers of 100 million weights exist
+    bias = graph.constants[node.inputs[2]].astype(np.float64) if len(node.inputs) > 2 else None
     levels, odd = weight_levels(recipe)
     per_channel = recipe.weight_scale == "channel"
     limits: dict[str, Any] = {"per_channel": per_channel, "bias": bias, "input_step": input_step, "odd": odd}

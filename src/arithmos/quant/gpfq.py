@@ -60,9 +60,10 @@ def gpfq_vectors(
         past, matrix, cross = (np.asarray(sum(parts)) for parts in zip(*products, strict=True))
         found = solved(past + np.matmul(np.tril(cross), real.transpose(0, 2, 1)), quantise, matrix)
         q[:, :, here] = found.transpose(0, 2, 1)
+        meant, made = (rows.astype(u[0].dtype) for rows in (real, q[:, :, here]))
         for batch, rest in zip(seen, u, strict=True):
-            rest += np.matmul(real.astype(rest.dtype), batch[-1])
-            rest -= np.matmul(q[:, :, here].astype(rest.dtype), batch[0])
+            rest += np.matmul(meant, batch[-1])
+            rest -= np.matmul(made, batch[0])
     left = sum(np.einsum("grn,grn->gr", rest, rest, dtype=np.float64) for rest in u)
     return q, np.asarray(np.square(steps) * left)
 

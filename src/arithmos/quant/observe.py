@@ -140,20 +140,22 @@ def weight_thresholds(
     """
     if observer == "minmax":  # without a copy: layers of 100 million weights exist
         return np.asarray(np.abs(np.maximum(rows.max(axis=1), -rows.min(axis=1)), dtype=np.float64))
+    if observer == "mse" and not odd:
+        return np.asarray([_row_threshold(np.abs(row, dtype=np.float64), levels, kind) for row in rows])
     magnitude = np.abs(rows, dtype=np.float64)
-    top = magnitude.max(axis=1)
     if observer == "mse" and odd:
         mean = magnitude.mean(axis=1)
         if kind == "power_of_two":
             above = np.array([admissible_step(float(m), kind) if m > 0 else 0.0 for m in mean])
             return np.where(above - mean <= mean - above / 2, above, above / 2)
         return np.asarray(mean)
-    if observer == "mse":
-        ones = np.ones(rows.shape[1])
-        return np.asarray(
-            [_least_error(m, ones, t, levels.hi, kind) if t > 0 else 0.0 for m, t in zip(magnitude, top, strict=True)]
-        )
     return np.asarray(np.quantile(magnitude, percentile(observer) / 100, axis=1))
+
+
+def _row_threshold(magnitude: np.ndarray, levels: Interval, kind: ScaleKind) -> float:
+    """ "mse" of one row."""
+    top = float(magnitude.max())
+    return _least_error(magnitude, np.ones(magnitude.size), top, levels.hi, kind) if top > 0 else 0.0
 
 
 def percentile(observer: str) -> float:

@@ -15,8 +15,8 @@ from arithmos.ir.interval import Interval
 Quantiser = Callable[[np.ndarray], np.ndarray]
 """Real levels, shape (groups, rows) or one that broadcasts against it -> whole numbers of that shape, as floats."""
 
-WIDEST_GAP = 1024
-"""Largest gap of a hard threshold in steps: integers keep near 11 bits where lambda comes close to the last level."""
+WIDEST_GAP = 15
+"""Largest gap of a hard threshold in steps, or the last level where that is more: few bits stay few."""
 
 
 def nearest(levels: Interval, *, odd: bool = False) -> Quantiser:
@@ -60,13 +60,14 @@ def soft(levels: Interval, threshold: np.ndarray | float) -> Quantiser:
     return quantise
 
 
-def hard(levels: Interval, gap: np.ndarray | float) -> Quantiser:
-    """0 where |x| <= gap, else sign(x) * (gap + nearest(|x| - gap)): the quantiser of an L0 penalty.
+def hard(levels: Interval, gap: np.ndarray | float, threshold: np.ndarray | float) -> Quantiser:
+    """0 where |x| <= threshold, else sign(x) * (gap + nearest(|x| - gap)): the quantiser of an L0 penalty.
 
     The alphabet is 0, +-gap, +-(gap + 1) ... +-(gap + K) with K = levels.hi; x in units of the steps of `hard_steps`,
-    gap a whole number of them for each row. Ties towards +inf on the signed axis, as in `nearest`. gap 0 is `nearest`.
+    threshold = lambda / step, gap a whole number of steps close to it. Ties towards +inf on the signed axis, as in
+    `nearest`. Both 0 is `nearest`.
     """
-    return _gapped(levels, gap, gap)
+    return _gapped(levels, gap, threshold)
 
 
 def nearest_beyond(levels: Interval, gap: np.ndarray | float) -> Quantiser:
@@ -88,19 +89,22 @@ def _gapped(levels: Interval, gap: np.ndarray | float, threshold: np.ndarray | f
     return quantise
 
 
-def hard_steps(steps: np.ndarray, lamb: float, last_level: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(step' = K step / (K + gap), gap, lambda' = gap step') for every step: lambda snapped to whole steps.
+def hard_steps(
+    steps: np.ndarray, lamb: float, last_level: int, floor: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """(step' = K step / (K + gap), gap) for every step: the smallest level but 0, gap step', is close to lambda.
 
-    Published: step' = step - lambda / K, which leaves the largest level at K step; then lambda / step' = K lambda /
-    (K step - lambda) steps', and gap is the whole number nearest to it, at most WIDEST_GAP. A lambda near K step or
-    beyond becomes WIDEST_GAP steps': only what reaches the last level stays. steps: positive, any shape; lamb >= 0; K =
-    last_level. Where gap is 0 the threshold is lost: at few bits a small lambda is closer to 0 than to one step'.
+    Published: step' = step - lambda / K, which leaves the largest level at K step, and levels that begin at lambda;
+    then lambda / step' = K lambda / (K step - lambda) steps', and gap is the whole number nearest to it. At most
+    WIDEST_GAP or K, and no more than keeps step' at the floor: the levels then begin below lambda, while the threshold,
+    lambda itself, stays. steps: positive, any shape; lamb >= 0; K = last_level.
     """
     largest = last_level * np.asarray(steps, dtype=np.float64)
     below = np.maximum(largest - lamb, largest * 2.0**-52)
-    gap = np.minimum(np.floor(last_level * lamb / below + 0.5), WIDEST_GAP)
-    finer = largest / (last_level + gap)
-    return finer, gap, gap * finer
+    room = np.divide(largest, floor, out=np.full(largest.shape, np.inf), where=np.asarray(floor) > 0) - last_level
+    most = np.clip(np.floor(room), 0, max(WIDEST_GAP, last_level))
+    gap = np.minimum(np.floor(last_level * lamb / below + 0.5), most)
+    return largest / (last_level + gap), gap
 
 
 def _clipped(whole: np.ndarray, levels: Interval) -> np.ndarray:

@@ -11,7 +11,9 @@ WIDTH = 256
 """Columns of a product with half of a Gram matrix: wide enough for a BLAS, narrow enough to leave the half out."""
 
 SMALLEST = 0.4
-"""The smallest step that is tried, as a share of the one that reaches the largest weight."""
+"""The smallest step that is tried, as a share of the one that reaches the largest weight: tuned, and reached often at 1
+bit. Feedback wants wider levels than rounding to nearest does (ResNet-20, GPFQ, 1 bit: 50 % top-1, 17 % from 0.1 on).
+"""
 
 COARSE, FINER = np.linspace(1.0, SMALLEST, 7), (0.04, 0.02)
 """The shares that are tried first, and how far from the best of them the next ones are."""
@@ -38,7 +40,7 @@ def published_step(
 def hessian_steps(
     weight: np.ndarray, matrix: np.ndarray, levels: Interval, *, odd: bool = False, shared: bool = False
 ) -> np.ndarray:
-    """argmin_s (w - s q) G (w - s q)^T, q = nearest(w / s), of every row: shape (groups, rows).
+    """The s of least (w - s q) G (w - s q)^T, q = nearest(w / s), among 11 for every row: shape (groups, rows).
 
     Over shares of max|w| / last level: 1, 0.9 ... 0.4 first, then around the best of them by 0.04 and by 0.02; the
     largest where all cost the same. weight: (groups, rows, d); matrix: (groups, d, d). shared: one step for all rows of

@@ -135,9 +135,8 @@ def _draw_sparsity(figure_class: Any, figure: Figure, colors: Theme) -> Any:
     if len(names) > 1:
         marks = [(name, MARKERS[k % len(MARKERS)]) for k, name in enumerate(names)]
         shown += [ax.plot([], [], m, color=colors.quiet, markersize=4, linestyle="", label=n)[0] for n, m in marks]
-    picture.legend(
-        handles=by_lines, loc="outside lower center", frameon=False, ncols=len(shown) if len(shown) <= 6 else 4
-    )
+    n_columns = len(shown) if len(shown) <= 6 else 4
+    picture.legend(handles=_by_lines(shown, n_columns), loc="outside lower center", frameon=False, ncols=n_columns)
     return picture
 
 
@@ -223,9 +222,13 @@ def _legend(picture: Any, shades: dict[Any, Any], *, n_columns: int = 4, line: s
     style = {"marker": "o", "markersize": 4, "linewidth": 1.1, "linestyle": line}
     shown = [ax.plot([], [], color=shade, label=shortened(name, 60), **style)[0] for name, shade in shades.items()]
     n_columns = min(n_columns, max(1, 120 // (max(len(name) for name in shades) + 8)))
-    by_lines = [shown[k] for column in range(n_columns) for k in range(column, len(shown), n_columns)]
     picture.set_figheight(picture.get_figheight() + LEGEND_IN * -(-len(shown) // n_columns))
-    picture.legend(handles=by_lines, loc="outside lower center", frameon=False, ncols=n_columns)
+    picture.legend(handles=_by_lines(shown, n_columns), loc="outside lower center", frameon=False, ncols=n_columns)
+
+
+def _by_lines(shown: Sequence[Any], n_columns: int) -> list[Any]:
+    """Handles so that a legend, which fills its columns one after the other, reads line by line in their order."""
+    return [shown[k] for column in range(n_columns) for k in range(column, len(shown), n_columns)]
 
 
 def _named_points(ax: Any, points: Sequence[tuple[str, float, float, Any]]) -> None:

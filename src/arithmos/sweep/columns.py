@@ -73,6 +73,30 @@ NAMES = tuple(column.name for column in COLUMNS)
 TIMES = frozenset({"Wall Seconds", "Peak Memory MiB"})
 """Columns that differ when a run is made again."""
 
+SETTINGS = (
+    "Quantization Batch Size",
+    "Bits",
+    "MLP_Alphabet_Scalar",
+    "CNN_Alphabet_Scalar",
+    "MLP_Percentile",
+    "CNN_Percentile",
+    "Stochastic Quantization",
+    "Regularizer",
+    "Lambda",
+    "Retain_rate",
+    "Fusion",
+    "Seed",
+    "Method",
+    "Levels",
+    "Step Rule",
+    "Error Correction",
+    "Order",
+    "BN Reestimated",
+    "Learned Scale",
+    "Activation Bits",
+)
+"""Columns that follow from the configuration alone."""
+
 SHORT = {column.short: column for column in COLUMNS} | {
     second: next(c for c in COLUMNS if c.short == first)
     for second, first in {"scalar": "cnn_scalar", "percentile": "cnn_percentile", "rounding": "method"}.items()
@@ -81,7 +105,7 @@ SHORT = {column.short: column for column in COLUMNS} | {
 
 
 def settings(configuration: Configuration) -> dict[str, Any]:
-    """The columns that follow from the configuration alone: a run that fails has them too.
+    """The columns of SETTINGS: a run that fails has them too.
 
     What may differ between layers is as the recipe has it for all of them: in its override of "*", or else itself.
     """

@@ -14,6 +14,7 @@ from arithmos.lower.quantize import prepare
 from arithmos.lower.recipe import Recipe
 from arithmos.lower.recipe_rules import shape_problems, value_problems
 from arithmos.sweep.keys import FIELD_OF, OWN
+from arithmos.sweep.relevant import READ, is_read
 
 N_SHOWN = 12
 """Problems of combinations that an error lists."""
@@ -74,18 +75,23 @@ def check_base(base: Mapping[str, Any], where: str = "") -> None:
         )
 
 
-def check_points(points: Iterable[Mapping[str, Any]], base: Mapping[str, Any]) -> None:
+def check_points(points: Iterable[Mapping[str, Any]], base: Mapping[str, Any], named: Iterable[str] = ()) -> None:
     """Raise UsageError with what does not go together in any of the recipes, each problem once, with its first point.
 
-    points: of a grid whose values are each right alone.
+    points: of a grid whose values are each right alone. named: what was asked for, each to be read in one run at least.
     """
     layers = {"conv": ["conv layers"], "linear": ["linear layers"]}
     found: dict[str, str] = {}
+    idle = set(READ) & set(named)
     for point in points:
-        for problem in _problems(point, base, layers):
+        recipe, problems = _recipe(point, base, layers)
+        idle = {key for key in idle if recipe is not None and not is_read(key, recipe)}
+        for problem in problems:
             found.setdefault(problem, said(point))
-    if found:
-        lines = [f"{problem} (first at {where})" for problem, where in found.items()]
+    lines = [f"{problem} (first at {where})" for problem, where in found.items()]
+    if not lines:
+        lines = [f"{key} changes nothing in any run: it is read where {READ[key][0]}" for key in READ if key in idle]
+    if lines:
         more = [f"and {len(lines) - N_SHOWN} more"] if len(lines) > N_SHOWN else []
         raise UsageError(
             "some of these runs cannot be",
@@ -118,7 +124,8 @@ def plain(recipe: Recipe) -> dict[str, Any]:
     return {f.name: getattr(recipe, f.name) for f in fields(Recipe)} | {"overrides": overrides}
 
 
-def _problems(point: Mapping[str, Any], base: Mapping[str, Any], layers: Layers) -> list[str]:
+def _recipe(point: Mapping[str, Any], base: Mapping[str, Any], layers: Layers) -> tuple[Recipe | None, list[str]]:
+    """(the recipe at a point, or None; what is wrong with it)."""
     recipe = recipe_at(point, base, layers)
     problems = []
     if "bits" in point and "weight_bits" in point:
@@ -127,7 +134,6 @@ def _problems(point: Mapping[str, Any], base: Mapping[str, Any], layers: Layers)
         wanted, was = ("gpfq or spfq" if point["stochastic"] else "gpfq"), recipe["rounding"]
         problems.append(f"stochastic {shown(point['stochastic'])} goes with rounding {wanted}, not {was}")
     try:
-        Recipe(**recipe)
+        return Recipe(**recipe), problems
     except UsageError as error:
-        problems += [line.strip() for line in error.why.split("\n")]
-    return problems
+        return None, problems + [line.strip() for line in error.why.split("\n")]

@@ -91,7 +91,7 @@ def differences(old: Definition, new: Definition) -> list[str]:
     """One line for each key whose values differ: "grid bits: 1, 2 there, 3 here"."""
     before, after = _flat(old), _flat(new)
     return [
-        f"{key}: {before.get(key, 'nothing')} there, {after.get(key, 'nothing')} here"
+        f"{key}: {before.get(key, _usual(key))} there, {after.get(key, _usual(key))} here"
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key)
     ]
@@ -129,6 +129,12 @@ def _flat(definition: Definition) -> dict[str, Any]:
     tables = {"grid": definition.grid, "recipe": definition.recipe}
     tables |= {str(network.get("name", network.get("model"))): network for network in definition.networks}
     return {f"{table} {key}": _text(value) for table, values in tables.items() for key, value in values.items()}
+
+
+def _usual(key: str) -> str:
+    """What holds where nothing is written: the default of a recipe's field."""
+    defaults = {f"recipe {f.name}": f.default for f in fields(Recipe) if f.name != "overrides"}
+    return f"{_text(_toml(defaults[key]))} by default" if key in defaults else "nothing"
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ import json
 from arithmos import __version__
 from arithmos.lower.recipe import Recipe
 from arithmos.sweep.configuration import Configuration
-from arithmos.sweep.relevant import draws, relevant
+from arithmos.sweep.relevant import is_read, relevant
 
 ROWS = 2
 """Raised when the same configuration gives another row between two versions."""
@@ -28,7 +28,7 @@ def digest(configuration: Configuration) -> str:
         "network": configuration.network,
         "shared": configuration.shared,
         "n_calibration": configuration.n_calibration,
-        "seed": configuration.seed if draws(recipe) else 0,
+        "seed": configuration.seed if is_read("seed", recipe) else 0,
         "recipe": relevant(recipe),
         "integers": configuration.integers,
     }

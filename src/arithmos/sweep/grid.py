@@ -27,7 +27,8 @@ def spread(text: str) -> list[str]:
     """The numbers that a text stands for, as texts: "1-3,8" is 1, 2, 3, 8 and "1:2:0.05" is 1, 1.05, … 2: 21 of them.
 
     LOW-HIGH are integers, LOW:HIGH:STEP (or LOW..HIGH:STEP) starts at LOW and ends at or before HIGH, in decimal
-    arithmetic: no value is off by a rounding error. Raises ValueError for steps of 0 and for ranges that are too long.
+    arithmetic: no value is off by a rounding error. Raises ValueError for steps of 0, for ranges that go down, and for
+    those that are too long.
     """
     return [value for part in text.split(",") if text.strip() for value in _part(part.strip())]
 
@@ -41,7 +42,9 @@ def _part(text: str) -> list[str]:
         return [text]
     if not step:
         raise ValueError(f"the range {text} has a step of 0")
-    n = int((high - low) / step) + 1 if high >= low else 0
+    if high < low:
+        raise ValueError(f"the range {text} goes down: write it from {high} to {low}")
+    n = int((high - low) / step) + 1
     if n > MOST_RUNS:
         raise ValueError(f"the range {text} has {n:,} values, more than the {MOST_RUNS:,} runs of the largest sweep")
     return [str(low + i * step) for i in range(n)]
@@ -71,8 +74,8 @@ def grid_of(table: Mapping[str, Any], items: Sequence[str] = (), where: str = ""
             where=where,
             why="\n".join(problems),
             fix="for example --grid bits=1-8 scalar=1.0:2.0:0.05 method=gpfq,spfq; the keys are the fields of a recipe "
-            "and bits, stochastic, mlp_scalar, cnn_scalar, mlp_percentile, cnn_percentile, n_calibration, seed, "
-            "network",
+            "and bits, method, lambda, stochastic, mlp_scalar, cnn_scalar, mlp_percentile, cnn_percentile, "
+            "n_calibration, seed, network",
         )
     return grid
 

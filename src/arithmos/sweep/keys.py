@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from dataclasses import dataclass, fields
@@ -37,6 +38,7 @@ FIELD_OF = {
 INTEGERS = {"bits": (1, 8), "weight_bits": (1, 8), "n_calibration": (1, 1 << 31), "seed": (0, (1 << 63) - 1)}
 """key -> (least, largest) of the keys whose range is no field's, or narrower in a sweep."""
 
+_RANGE_SIGNS = re.compile(r":|\.\.")
 _WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "a word", tuple: "a list of words"}
 
 
@@ -95,7 +97,10 @@ def _converted(key: Key, given: Any) -> Any:
 def _expected(key: Key, given: Any) -> str:
     span = " from {:,} to {:,}".format(*INTEGERS[key.name]) if key.name in INTEGERS else ""
     shown = given if isinstance(given, str) and given else repr(given)
-    return f"{key.name} must be {_WORDS[key.kind]}{span}{' or none' if key.optional else ''}, got {shown}"
+    ranges = (
+        " (a range is LOW:HIGH:STEP)" if key.numeric and isinstance(given, str) and _RANGE_SIGNS.search(given) else ""
+    )
+    return f"{key.name} must be {_WORDS[key.kind]}{span}{' or none' if key.optional else ''}, got {shown}{ranges}"
 
 
 def _words(given: Any) -> tuple[str, ...]:

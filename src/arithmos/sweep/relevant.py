@@ -10,26 +10,27 @@ from typing import Any
 from arithmos.lower.methods import SOLVERS
 from arithmos.lower.recipe import Recipe
 
-READ: Mapping[str, Callable[[Recipe], bool]] = MappingProxyType(
+READ: Mapping[str, tuple[str, Callable[[Recipe], bool]]] = MappingProxyType(
     {
-        "lamb": lambda recipe: recipe.regularizer != "none",
-        "percentile": lambda recipe: _has_scalar(recipe),
-        "fusion": lambda recipe: _has_scalar(recipe),
-        "error_correction": lambda recipe: recipe.sees_samples,
-        "patches": lambda recipe: recipe.solves,
-        "retain_rate": lambda recipe: recipe.solves,
-        "order": lambda recipe: recipe.method.solver in SOLVERS,
-        "damping": lambda recipe: recipe.damps,
+        "lamb": ("there is a regularizer", lambda recipe: recipe.regularizer != "none"),
+        "percentile": ("there is a scalar", lambda recipe: _has_scalar(recipe)),
+        "fusion": ("there is a scalar", lambda recipe: _has_scalar(recipe)),
+        "error_correction": ("images pass through the network", lambda recipe: recipe.sees_samples),
+        "patches": ("weights are solved on images", lambda recipe: recipe.solves),
+        "retain_rate": ("weights are solved on images", lambda recipe: recipe.solves),
+        "order": ("columns are solved one by one", lambda recipe: recipe.method.solver in SOLVERS),
+        "damping": ("gptq or a descent solves", lambda recipe: recipe.damps),
+        "seed": ("something is drawn at random", lambda recipe: recipe.solves),
     }
 )
-"""field -> whether anything depends on it in this recipe; fields that are not named always count."""
+"""key -> (where it is read, in words; whether it is in this recipe); keys that are not named always count."""
 
 _DEFAULTS = {f.name: f.default for f in fields(Recipe)}
 
 
 def relevant(recipe: Recipe) -> dict[str, Any]:
     """The fields as plain data, idle ones at their defaults. Overrides are a list: later ones go before earlier."""
-    idle = {name for name, is_read in READ.items() if not is_read(recipe)}
+    idle = {name for name in READ if not is_read(name, recipe)}
     kept = {name: _DEFAULTS[name] if name in idle else getattr(recipe, name) for name in _DEFAULTS}
     tables = {
         glob: {name: value for name, value in chosen.items() if name not in idle}
@@ -39,9 +40,9 @@ def relevant(recipe: Recipe) -> dict[str, Any]:
     return kept | {"corrections": sorted(recipe.corrections), "overrides": overrides}
 
 
-def draws(recipe: Recipe) -> bool:
-    """Whether anything is drawn at random: windows that layers are solved on, and how spfq rounds."""
-    return recipe.solves
+def is_read(key: str, recipe: Recipe) -> bool:
+    """Whether anything in this recipe depends on the key of a grid."""
+    return key not in READ or READ[key][1](recipe)
 
 
 def _has_scalar(recipe: Recipe) -> bool:

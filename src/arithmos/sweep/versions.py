@@ -25,7 +25,7 @@ def versions(_: None) -> dict[str, str]:
 
 
 def _installed(name: str) -> str:
-    """The version of a library without loading it, and without the words of its build ("+cpu")."""
+    """The version of a library without loading it, and without the words of its build behind a plus."""
     try:
         return metadata.version(name).partition("+")[0]
     except metadata.PackageNotFoundError:
