@@ -125,10 +125,12 @@ def test_right_answers_are_counted_as_they_pass() -> None:
 
 def test_three_notes_are_shown_and_the_others_counted() -> None:
     layers = [{"name": f"l{n}", "relative_error": n / 10, "note": "x" if n else ""} for n in range(6)]
-    facts = {"fit": {"float_activations": {"top1_percent": 91.25}, "layers": layers}}
+    images = {"solved_on": 96, "calibrated_on": 256}
+    facts = {"fit": {"float_activations": {"top1_percent": 91.25}, "layers": layers, **images}}
     assert fit_text(facts) == [
         "weights  91.25 % right with float activations",
         "fit      worst l5: 50.0 % of its results' norm is lost",
+        "note     solved on the first 96 of 256 samples: no more fit 3 GB",
         "note     l1: x",
         "note     l2: x",
         "note     l3: x",

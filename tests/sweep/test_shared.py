@@ -152,6 +152,16 @@ def two_outputs() -> Graph:
     return b.graph(b.add("relu", x, name="y"), b.add("tanh", x, name="z"))
 
 
+@pytest.mark.parametrize("file", ["calibration.npy", "graph/graph.json", "facts.json"])
+def test_a_damaged_folder_is_named_and_what_to_do(tmp_path: Path, file: str) -> None:
+    key = write(tmp_path, GRAPH, CALIBRATION, IMAGES, LABELS, ORIGIN)
+    place = tmp_path / key
+    (place / file).write_bytes((place / file).read_bytes()[:-40])
+    with pytest.raises(UsageError, match="what the runs share is damaged") as caught:
+        read(tmp_path, key)
+    assert caught.value.where == str(place) and caught.value.fix == f"remove {place}, and it is made again"
+
+
 def test_only_classifiers_are_swept(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         write(tmp_path, two_outputs(), IMAGES, IMAGES, LABELS, {})

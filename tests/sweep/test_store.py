@@ -57,6 +57,8 @@ def test_a_file_that_is_one_torn_line_begins_anew(tmp_path: Path) -> None:
         (b'{"Digest": "a"}', "its columns are others"),
         (b"[1]", "'list' object has no attribute 'keys'"),
         (b"\xff\xff", "codec can't decode"),
+        (json.dumps(row("a", **{"Quantized Top1 Accuracy": 7.5})).encode(), "Quantized Top1 Accuracy cannot be so"),
+        (json.dumps(row("a", Bits="abc", Fusion=1)).encode(), "Bits, Fusion cannot be so"),
     ],
 )
 def test_any_other_line_that_is_no_row_is_refused(tmp_path: Path, line: bytes, why: str) -> None:

@@ -44,8 +44,11 @@ def counted(batches: Labelled, network: Graph, tally: Tally) -> Iterator[tuple[n
         yield images, labels
 
 
-def fit_facts(prepared: Graph, choice: Choice, recipe: Recipe, tally: Tally) -> dict[str, Any]:
-    """For report.json: `weights`, their histograms before and after; `fit`, layer by layer, where they were solved."""
+def fit_facts(prepared: Graph, choice: Choice, recipe: Recipe, tally: Tally, images: tuple[int, int]) -> dict[str, Any]:
+    """For report.json: `weights`, their histograms before and after; `fit`, layer by layer, where they were solved.
+
+    images: (samples that the layers were solved on, samples that ranges were measured on).
+    """
     facts: dict[str, Any] = {"weights": weight_histograms(prepared, choice)}
     if not recipe.solves:
         return facts
@@ -63,7 +66,8 @@ def fit_facts(prepared: Graph, choice: Choice, recipe: Recipe, tally: Tally) -> 
         }
         for name, fit in choice.fits.items()
     ]
-    return facts | {"fit": {"method": recipe.rounding, "layers": layers, "float_activations": _accuracy(tally)}}
+    fit = {"method": recipe.rounding, "layers": layers, "float_activations": _accuracy(tally)}
+    return facts | {"fit": fit | {"solved_on": images[0], "calibrated_on": images[1]}}
 
 
 def fit_text(facts: dict[str, Any]) -> list[str]:
@@ -78,6 +82,10 @@ def fit_text(facts: dict[str, Any]) -> list[str]:
     if known:
         worst, name = max(known)
         lines.append(f"fit      worst {name}: {100 * worst:.1f} % of its results' norm is lost")
+    if fit["solved_on"] < fit["calibrated_on"]:
+        lines.append(
+            f"note     solved on the first {fit['solved_on']} of {fit['calibrated_on']} samples: no more fit 3 GB"
+        )
     notes = [f"note     {layer['name']}: {layer['note']}" for layer in fit["layers"] if layer["note"]]
     left = len(notes) - N_NOTES
     return [

@@ -60,7 +60,8 @@ def make(
     with steps.step("trace"):
         graph = arithmos.trace(subject.network, subject.example)
     with steps.step("calibrate", total=len(samples.calibration)) as watch:
-        keep = kept_samples(graph, recipe, sum(map(size, samples.calibration)))
+        n_samples = sum(map(size, samples.calibration))
+        keep = kept_samples(graph, recipe, n_samples)
         stats = calibrate(graph, watch(samples.calibration), keep=keep)
     with steps.step("quantize"):
         run_node = require("arithmos.targets.clear.nodes", "torch").run_node
@@ -97,7 +98,11 @@ def make(
         steps=steps.facts(),
         preparation=subject.preparation,
     )
-    measured |= {"training": learned} if training else fit_facts(prepared, choice, recipe, tally)
+    measured |= (
+        {"training": learned}
+        if training
+        else fit_facts(prepared, choice, recipe, tally, (min(keep, n_samples), n_samples))
+    )
     return Made(graph, net, recipe, measured, golden)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from arithmos.atomic import output_dir, remove_scratch
-from arithmos.errors import UsageError
+from arithmos.errors import ArithmosError, UsageError
 from arithmos.extras import require
 from arithmos.ir.codec import digest, load, save
 from arithmos.ir.graph import Graph
@@ -126,7 +126,7 @@ def write(
 def read(folder: Path, key: str) -> Shared:
     """The folder opened, the last two kept. Large arrays are mapped: pages are read when they are needed.
 
-    Raises UsageError where it is not there, as on a worker that does not see the sweep's disk.
+    Raises UsageError where it is not there, as on a worker that does not see the sweep's disk, and where it is damaged.
     """
     place = folder / key
     if not (place / FACTS).is_file():
@@ -136,6 +136,18 @@ def read(folder: Path, key: str) -> Shared:
             why="this worker sees no such folder",
             fix="put the sweep's --out on a disk that all machines of the cluster have at the same path",
         )
+    try:
+        return _opened(place)
+    except (OSError, ValueError, KeyError, TypeError, ArithmosError) as error:
+        raise UsageError(
+            "what the runs share is damaged",
+            where=str(place),
+            why=str(error).strip().partition("\n")[0],
+            fix=f"remove {place}, and it is made again",
+        ) from error
+
+
+def _opened(place: Path) -> Shared:
     facts = json.loads((place / FACTS).read_text())
     graph = load(place / GRAPH)
     calibration = _mapped(place / CALIBRATION)

@@ -11,7 +11,7 @@ from typing import Any
 
 from arithmos.atomic import output_file
 from arithmos.errors import UsageError
-from arithmos.sweep.columns import NAMES
+from arithmos.sweep.columns import COLUMNS, NAMES, Column
 
 RUNS, OTHER_RUNS = "runs.jsonl", "other_runs.jsonl"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -33,6 +33,8 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
             row = json.loads(line)
             if row.keys() != set(NAMES):
                 raise ValueError("its columns are others")
+            if bad := [column.name for column in COLUMNS if not _fits(column, row[column.name])]:
+                raise ValueError(f"{', '.join(bad)} cannot be so")
             rows[str(row["Digest"])] = row
         except (ValueError, AttributeError) as error:
             raise UsageError(
@@ -42,6 +44,15 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
                 fix="remove that line, and its run is made again",
             ) from error
     return rows
+
+
+def _fits(column: Column, value: Any) -> bool:
+    """Whether a value can stand in the column: of its kind, shares from 0 to 1."""
+    if value is None:
+        return True
+    if type(value) is not column.kind and (type(value), column.kind) != (int, float):
+        return False
+    return not column.name.endswith(("Accuracy", "Sparsity")) or 0 <= value <= 1
 
 
 def set_aside(folder: Path, wanted: Collection[str]) -> None:
