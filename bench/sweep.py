@@ -69,10 +69,11 @@ def lasting(out: Path) -> list[tuple[str, ...]]:
 
 
 def show(out: Path) -> None:
-    """The table and its pictures into the documents."""
+    """The table and its pictures into the documents, without the images of the data set, which are not ours."""
     shutil.copy(out / "results.csv", ROOT / "docs" / "few-bits-sweep.csv")
     for path in (out / "figures").glob("*.png"):
-        shutil.copy(path, ROOT / "docs" / "images" / f"few-bits-{path.name}")
+        if path.stem != "data":
+            shutil.copy(path, ROOT / "docs" / "images" / f"few-bits-{path.name}")
 
 
 def best_of(rows: list[dict[str, str]]) -> dict[str, Any]:
