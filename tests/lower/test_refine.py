@@ -195,3 +195,12 @@ def test_without_samples_nothing_can_be_solved(fields: Any) -> None:
         "  why  calibration kept none of them\n"
         "  fix  calibrate with keep=256, say: ar.calibrate(graph, batches, keep=256)"
     )
+
+
+def test_inputs_whose_squares_leave_float32_are_refused() -> None:
+    graph, _ = trained()
+    stats = calibrate(graph, [CALIBRATION * np.float32(1e20)])
+    with pytest.raises(UsageError) as caught:
+        quantize(graph, stats, Recipe(rounding="gpfq"))
+    assert str(caught.value).startswith("the inputs of layers are too large to solve weights on\n  why  'x' reaches ")
+    assert "sums of their squares leave float32 from about 1e+15 on\n  fix  scale the samples" in str(caught.value)

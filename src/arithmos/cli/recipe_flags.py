@@ -16,7 +16,10 @@ from arithmos.lower.all_layers import of_all_layers
 from arithmos.lower.recipe import Recipe, from_mapping, read_recipe
 from arithmos.lower.recipe_rules import shape_problems
 
-BITS = "Bits of all weights, 1 to 8, first and last layers included. [default: those of --weight-bits and --edge-bits]"
+BITS = (
+    "Bits of all weights, 1 to 8, first and last layers included; what a recipe's overrides say of single layers goes "
+    "before it. [default: those of --weight-bits and --edge-bits]"
+)
 
 
 def recipe_flags(command: Any, *, several: bool = False) -> Any:

@@ -24,6 +24,9 @@ from arithmos.lower.weights import corrected_bias
 from arithmos.quant.grid import Grid
 from arithmos.quant.rtn import least_steps
 
+LARGEST = 1e15
+"""The largest magnitude that a solved layer may read: 2**25 squares of it stay within float32."""
+
 
 def refine(
     prepared: Graph,
@@ -47,6 +50,7 @@ def refine(
     UsageError where calibration kept no samples.
     """
     _check_samples(stats)
+    _check_sizes(prepared, stats)
     locals_, corrects = layer_recipes(prepared, recipe), recipe.error_correction != "none"
     norms = set(normed) if "batch_norm" in recipe.corrections else set()
     grids = rounded_values(prepared, choice, recipe) if recipe.error_correction == "activations" else {}
@@ -104,6 +108,19 @@ def _check_samples(stats: Stats) -> None:
             "there are no samples to solve weights on",
             why="calibration kept none of them",
             fix="calibrate with keep=256, say: ar.calibrate(graph, batches, keep=256)",
+        )
+
+
+def _check_sizes(prepared: Graph, stats: Stats) -> None:
+    """Raise UsageError where the squares of a layer's inputs, summed, would leave float32."""
+    inputs = dict.fromkeys(node.inputs[0] for node in prepared.nodes if is_layer(prepared, node))
+    seen = {name: stats.observations[name].magnitude for name in inputs if name in stats.observations}
+    huge = [f"'{name}' reaches {largest:.3g}" for name, largest in seen.items() if largest > LARGEST]
+    if huge:
+        raise UsageError(
+            "the inputs of layers are too large to solve weights on",
+            why="\n".join(huge) + f"\nsums of their squares leave float32 from about {LARGEST:g} on",
+            fix="scale the samples, and the first layer's weights against it",
         )
 
 
