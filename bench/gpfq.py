@@ -27,7 +27,7 @@ from arithmos.lower.vectors import vectors
 from arithmos.models.registry import build, entry
 from arithmos.models.weights import load_weights
 from arithmos.quant.gpfq import gpfq
-from arithmos.quant.gram import gram_of_pairs
+from arithmos.quant.gram import gram_of_pairs, windows
 from arithmos.quant.grid import published
 from arithmos.quant.quantiser import nearest
 from arithmos.quant.steps import published_step
@@ -36,6 +36,8 @@ from record import data_dir, in_child, record
 
 BITS, SCALAR = 4, 1.16
 """The published defaults: 17 levels, one step a layer."""
+
+SEED = (0, 0)
 
 CODE = """
 import json, sys
@@ -63,8 +65,25 @@ class Layer:
         return self.weight.reshape(len(self.weight), -1).astype(np.float64) / self.step
 
     def batches(self) -> Batches:
-        """The vectors of both networks, (1, n, d) each."""
-        return list(vectors(self.node, self.weight, self.streams, self.recipe, (0, 0)))
+        """The vectors of both networks, (1, n, d) each; a published one once, weighed by how often it is drawn."""
+        return list(vectors(self.node, self.weight, self.streams, self.recipe, SEED))
+
+    def drawn(self) -> Batches:
+        """The same as the published code has them: a patch as often as it is drawn."""
+        if self.node.op == "linear" or self.recipe.patches == "all":
+            return self.batches()
+        return [
+            tuple(repeated(self.node, self.weight, x, np.random.default_rng((*SEED, index, 0))) for x in pieces)
+            for index, pieces in enumerate(zip(*self.streams, strict=True))
+        ]
+
+
+def repeated(node: Node, weight: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many patches of each image as it has, drawn with replacement: (1, n, d), float64."""
+    kernel, geometry = weight.shape[2:], {name: node.attrs[name] for name in ("padding", "dilation", "groups")}
+    every = windows(x, rng, x.size, kernel=kernel, stride=kernel, **geometry)[0].reshape(len(x), -1, weight[0].size)
+    chosen = rng.integers(every.shape[1], size=every.shape[:2])
+    return every[np.arange(len(x))[:, None], chosen].reshape(1, -1, every.shape[2]).astype(np.float64)
 
 
 def on_data(layer: Layer, batches: Batches, *, by_column: bool = False) -> np.ndarray:
@@ -110,8 +129,8 @@ def measured(layer: Layer, data_first: bool) -> tuple[np.ndarray, dict[str, floa
         return found[name]
 
     def forms() -> Iterator[None]:
-        yield part("data", lambda: on_data(layer, layer.batches()))
-        yield part("columns", lambda: on_data(layer, layer.batches(), by_column=True))
+        yield part("data", lambda: on_data(layer, layer.drawn()))
+        yield part("columns", lambda: on_data(layer, layer.drawn(), by_column=True))
         moments = part("grams", lambda: gram_of_pairs(float64(layer.batches())))
         yield part("solve", lambda: gpfq(layer.real[None], nearest(published(BITS)), moments)[0])
 
