@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from arithmos.errors import UsageError
-from arithmos.sweep import joblib_pool
+from arithmos.sweep import joblib_pool, ray_cluster
 from arithmos.sweep.execute import check, outcomes
 from arithmos.sweep.outcome import Died, Failure
 from fragile_runs import Task, environment, work
@@ -45,6 +45,7 @@ if __name__ == "__main__":
 
 INTERRUPTED = """
 import sys
+from arithmos.sweep import ray_cluster
 from arithmos.sweep.execute import outcomes
 from fragile_runs import Task, work
 
@@ -336,3 +337,24 @@ def test_an_address_needs_a_port() -> None:
         "  why  an address is SCHEME://HOST:PORT\n"
         "  fix  for example dask://localhost:8786"
     )
+
+
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_a_busy_ray_cluster_is_asked_three_times(failures: int) -> None:
+    calls: list[str] = []
+
+    class Busy:
+        def init(self, url: str, **_: object) -> None:
+            calls.append(url)
+            if len(calls) <= failures:
+                raise ConnectionAbortedError("Initialization failure from server:\nmore")
+
+        def shutdown(self) -> None:
+            pass
+
+    if failures == 3:
+        with pytest.raises(UsageError, match="Initialization failure from server"):
+            ray_cluster._connect(Busy(), "ray://a:1")
+    else:
+        ray_cluster._connect(Busy(), "ray://a:1")
+    assert calls == ["ray://a:1"] * min(failures + 1, 3)

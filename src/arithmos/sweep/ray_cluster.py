@@ -17,6 +17,7 @@ from arithmos.sweep.versions import refuse_other_versions, versions
 
 START = "start one: `ray start --head --ray-client-server-port=PORT`, and `ray start --address=HOST:6379` elsewhere"
 PATIENCE_S = 8
+ATTEMPTS = 3
 HERE = "127.0.0.1:10001"
 """Where `ray start --head` listens for clients, unless told otherwise."""
 
@@ -33,12 +34,7 @@ def ray_cluster(address: str, workers: int | None) -> Iterator[Session]:
     _greet(url, address or HERE)
     with warnings.catch_warnings(), _own_signals():
         warnings.simplefilter("ignore")
-        try:
-            ray.init(url, logging_level="ERROR", log_to_driver=False)
-        except (ConnectionError, TimeoutError) as error:
-            raise unreachable(url, _first_line(error), start=f"try again, or {START}") from error
-        except RuntimeError as error:  # other versions of Ray and of Python
-            raise unreachable(url, _first_line(error), start="use the cluster's versions here") from error
+        _connect(ray, url)
     try:
         refuse_other_versions(url, [outcome for _, outcome in run(ray, url, versions, [None])])
         n_processors = int(ray.cluster_resources().get("CPU", 0))
@@ -46,6 +42,20 @@ def ray_cluster(address: str, workers: int | None) -> Iterator[Session]:
         yield Session(words, partial(run, ray, url))
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, url: str) -> None:
+    """Connect, if need be once more: a busy cluster may take longer to make a server for a client than it waits."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            ray.init(url, logging_level="ERROR", log_to_driver=False)
+            return
+        except (ConnectionError, TimeoutError) as error:
+            ray.shutdown()
+            if not left:
+                raise unreachable(url, _first_line(error), start=f"try again, or {START}") from error
+        except RuntimeError as error:  # other versions of Ray and of Python
+            raise unreachable(url, _first_line(error), start="use the cluster's versions here") from error
 
 
 def run(ray: Any, url: str, work: Work, tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
