@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from arithmos.lower.recipe import Recipe
-from arithmos.sweep.configuration import Configuration, plain, recipe_at
+from arithmos.lower.recipe import Recipe, plain
+from arithmos.sweep.configuration import Configuration, recipe_at
 from arithmos.sweep.folder import opened
 from arithmos.sweep.grid import grid_of, points
 from arithmos.sweep.results import by_digest, made, ordered, pending

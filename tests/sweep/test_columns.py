@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arithmos.lower.recipe import Recipe
+from arithmos.lower.recipe import Recipe, plain
 from arithmos.sweep.columns import COLUMNS, N_PUBLISHED, NAMES, SETTINGS, SHORT, row_of, settings
-from arithmos.sweep.configuration import Configuration, plain, recipe_at
+from arithmos.sweep.configuration import Configuration, recipe_at
 from arithmos.sweep.digest import digest
 
 PUBLISHED = (

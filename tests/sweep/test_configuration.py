@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from arithmos.errors import UsageError
-from arithmos.lower.recipe import Recipe
-from arithmos.sweep.configuration import check_base, check_points, plain, recipe_at, said
+from arithmos.lower.recipe import Recipe, plain
+from arithmos.sweep.configuration import check_base, check_points, recipe_at, said
 from arithmos.sweep.grid import grid_of, points
 
 LAYERS = {"conv": ["conv1", "block[0].conv"], "linear": ["fc"]}

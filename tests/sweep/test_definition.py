@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from arithmos.errors import UsageError
-from arithmos.lower.recipe import Recipe
-from arithmos.sweep.configuration import plain
+from arithmos.lower.recipe import Recipe, plain
 from arithmos.sweep.definition import NETWORK, Definition, as_table, differences, read_definition, write_definition
 from arithmos.sweep.grid import grid_of
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from arithmos.lower.recipe import Recipe
+from arithmos.lower.recipe import Recipe, plain
 from arithmos.sweep import digest as module
-from arithmos.sweep.configuration import Configuration, plain
+from arithmos.sweep.configuration import Configuration
 from arithmos.sweep.digest import digest
 
 RUN = Configuration("net", "0123", 128, 7, plain(Recipe(rounding="gpfq")), False, {"bits": 3})
@@ -89,7 +89,8 @@ def test_the_order_of_overrides_counts_and_that_of_corrections_does_not() -> Non
 def test_another_process_finds_the_same_digest() -> None:
     script = (
         "from arithmos.lower.recipe import Recipe\n"
-        "from arithmos.sweep.configuration import Configuration, plain\n"
+        "from arithmos.lower.recipe import plain\n"
+        "from arithmos.sweep.configuration import Configuration\n"
         "from arithmos.sweep.digest import digest\n"
         "print(digest(Configuration('net', '0123', 128, 7, plain(Recipe(rounding='gpfq')), False, {})))\n"
     )

@@ -18,9 +18,9 @@ from arithmos.lower.calibrate import calibrate
 from arithmos.lower.float_activations import float_activations
 from arithmos.lower.lower import lower
 from arithmos.lower.quantize import decide, finish
-from arithmos.lower.recipe import Recipe
+from arithmos.lower.recipe import Recipe, plain
 from arithmos.sweep.columns import NAMES, TIMES
-from arithmos.sweep.configuration import Configuration, plain
+from arithmos.sweep.configuration import Configuration
 from arithmos.sweep.execute import outcomes
 from arithmos.sweep.run import bits_per_weight, run, sparsity
 from arithmos.sweep.shared import Shared, read, write

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from arithmos.cli import flags
 from arithmos.cli.config_flags import VALUES, chosen, config_flags, merged
 from arithmos.errors import UsageError
 from arithmos.lower.all_layers import of_all_layers
-from arithmos.lower.recipe import Recipe, from_mapping, read_recipe
+from arithmos.lower.recipe import Recipe, from_mapping, plain, read_recipe
 from arithmos.lower.recipe_rules import shape_problems
 
 BITS = (
@@ -39,7 +38,7 @@ def recipe_flags(command: Any, *, several: bool = False) -> Any:
 def recipe_of(recipe_file: Path | None, given: Mapping[str, Any], sets: tuple[str, ...]) -> Recipe:
     """The recipe: defaults, the file, the flags, --set, in this order. Raises UsageError for what is unknown in it, and
     for flags that would change nothing."""
-    base = _plain(read_recipe(recipe_file) if recipe_file else Recipe())
+    base = plain(read_recipe(recipe_file) if recipe_file else Recipe())
     fields_ = merged(base, chosen(given, sets, base))
     bits, stochastic = given.get("bits"), given.get("stochastic")
     if bits is not None and not shape_problems(fields_):
@@ -87,8 +86,3 @@ def _stochastic(rounding: str) -> str:
             fix="give --method gpfq, or leave --stochastic out",
         )
     return rounding.replace("gpfq", "spfq")
-
-
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    overrides = {glob: dict(fields_) for glob, fields_ in recipe.overrides.items()}
-    return {f.name: getattr(recipe, f.name) for f in fields(Recipe)} | {"overrides": overrides}

@@ -11,8 +11,8 @@ from arithmos.cli import flags
 from arithmos.cli.config_flags import chosen, merged
 from arithmos.cli.sweep_flags import sorted_flags
 from arithmos.errors import UsageError
-from arithmos.lower.recipe import Recipe, read_recipe, refuse_unknown
-from arithmos.sweep.configuration import check_base, check_points, plain
+from arithmos.lower.recipe import Recipe, plain, read_recipe, refuse_unknown
+from arithmos.sweep.configuration import check_base, check_points
 from arithmos.sweep.definition import Definition, as_table, read_definition
 from arithmos.sweep.grid import Grid, grid_of, points
 from arithmos.sweep.select import Rule, rule_of

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from arithmos.errors import RangeEscape, UsageError
+from arithmos.evidence.ranks import ranks_in
 from arithmos.ir.border import admit, named_inputs
 from arithmos.ir.graph import Graph
 from arithmos.lower.replacement import with_bounds
@@ -225,7 +226,5 @@ def _right(outputs: np.ndarray, labels: np.ndarray) -> tuple[int, int, int]:
             why=f"the network knows {outputs.shape[1]} classes, from 0 on",
             fix="compare on the data set that the network was trained on",
         )
-    own = np.take_along_axis(outputs, labels[:, np.newaxis], axis=1)
-    before = np.arange(outputs.shape[1]) < labels[:, np.newaxis]
-    rank = ((outputs > own) | ((outputs == own) & before)).sum(axis=1)
+    rank = ranks_in(outputs, labels)
     return int((good & (rank < 1)).sum()), int((good & (rank < 5)).sum()), int(good.sum())

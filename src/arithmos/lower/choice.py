@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from arithmos.ir.interval import Interval
+from arithmos.lower.derived import along
 from arithmos.quant.grid import Grid
 
 
@@ -24,6 +25,11 @@ class WeightGrid:
     integers: np.ndarray
     bias: np.ndarray | None = None
     odd: bool = False
+
+    @property
+    def weight(self) -> np.ndarray:
+        """steps * integers: the weights that the integers stand for, in float64."""
+        return np.asarray(self.integers * along(self.steps, -self.integers.ndim))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import numpy as np
 
 from arithmos.ir.graph import Node
 from arithmos.lower.choice import LayerFit, WeightGrid
-from arithmos.lower.derived import along
 from arithmos.lower.recipe import Recipe
 from arithmos.lower.solve import VECTORS_ALONE, Problem, beyond_vectors, solved, solved_on
 from arithmos.lower.vectors import Batches, vectors
@@ -67,7 +66,7 @@ def fitted(
     tamed = damped(moments, recipe.damping) if recipe.damps else moments
     problem = Problem(weight, moments, tamed, floor, recipe)
     found, note = solved(problem, chosen, seed)
-    on_grid = _on_grid(found).reshape(weight.shape)
+    on_grid = found.weight.reshape(weight.shape)
     left = energy + float(problem.error(on_grid).sum())
     if left <= NOISE * energy:
         left = _left(vectors(node, whole, streams, recipe, seed), weight, on_grid)
@@ -169,11 +168,6 @@ def _on_vectors(
 
 def _joined(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
-
-
-def _on_grid(chosen: WeightGrid) -> np.ndarray:
-    """step * Q, of the weight's shape."""
-    return np.asarray(chosen.integers * along(chosen.steps, -chosen.integers.ndim))
 
 
 def _sparsity(chosen: WeightGrid) -> float:

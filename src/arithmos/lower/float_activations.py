@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from arithmos.ir.graph import Graph, Node
-from arithmos.lower.choice import Choice, WeightGrid
-from arithmos.lower.derived import along
+from arithmos.lower.choice import Choice
 from arithmos.passes.rewrite import Rewriter, rewrite
 
 
@@ -22,7 +19,8 @@ def float_activations(prepared: Graph, choice: Choice) -> Graph:
             return None
         value, weight = prepared.values[node.output], prepared.constants[node.inputs[1]]
         names = [state.use(node.inputs[0])]
-        names.append(state.constant(node.inputs[1], _on_grid(chosen, weight), prepared.values[node.inputs[1]].source))
+        source = prepared.values[node.inputs[1]].source
+        names.append(state.constant(node.inputs[1], chosen.weight.astype(weight.dtype), source))
         if chosen.bias is not None:
             bias = chosen.bias.astype(weight.dtype)
             names.append(state.constant(f"{node.output}.bias", bias, value.source))
@@ -41,8 +39,4 @@ def _factor(state: Rewriter, choice: Choice, prepared: Graph, name: str) -> str:
     chosen = choice.weights.get(name)
     if chosen is None:
         return state.use(name)
-    return state.constant(name, _on_grid(chosen, prepared.constants[name]), prepared.values[name].source)
-
-
-def _on_grid(chosen: WeightGrid, weight: np.ndarray) -> np.ndarray:
-    return np.asarray(chosen.integers * along(chosen.steps, -weight.ndim)).astype(weight.dtype)
+    return state.constant(name, chosen.weight.astype(prepared.constants[name].dtype), prepared.values[name].source)

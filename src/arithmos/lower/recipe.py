@@ -208,6 +208,12 @@ class Recipe:
         return "minmax" if self.activation_bits >= 7 else "mse" if self.activation_bits >= 5 else "percentile:99.9"
 
 
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """Every field of a recipe, overrides as ordinary tables."""
+    overrides = {pattern: dict(chosen) for pattern, chosen in recipe.overrides.items()}
+    return {f.name: getattr(recipe, f.name) for f in fields(Recipe)} | {"overrides": overrides}
+
+
 def from_mapping(data: Mapping[str, Any], where: str = "") -> Recipe:
     """The recipe of a parsed TOML document. Raises UsageError naming every unknown key with the closest known one."""
     refuse_unknown(data, [f.name for f in fields(Recipe)], where)

@@ -15,7 +15,6 @@ from arithmos.lower.analog import Analog, RunNode, advance, as_real, is_layer, l
 from arithmos.lower.calibrate import Stats
 from arithmos.lower.choice import Choice, LayerFit, WeightGrid
 from arithmos.lower.choose import layer_recipes
-from arithmos.lower.derived import along
 from arithmos.lower.fit import fitted
 from arithmos.lower.lower import lower
 from arithmos.lower.recipe import Recipe
@@ -137,13 +136,12 @@ def _with_bias(
         return chosen
     weight = constants[node.inputs[1]].astype(np.float64)
     bias = constants[node.inputs[2]].astype(np.float64) if len(node.inputs) > 2 else None
-    on_grid = chosen.integers * along(chosen.steps, -weight.ndim)
-    return dataclasses.replace(chosen, bias=corrected_bias(stats, node, weight, bias, on_grid))
+    return dataclasses.replace(chosen, bias=corrected_bias(stats, node, weight, bias, chosen.weight))
 
 
 def _results(node: Node, inputs: Sequence[np.ndarray], chosen: WeightGrid, run: RunNode) -> list[np.ndarray]:
     """The layer on weights of its grid."""
-    weight = (chosen.integers * along(chosen.steps, -chosen.integers.ndim)).astype(np.float32)
+    weight = chosen.weight.astype(np.float32)
     bias = () if chosen.bias is None else (chosen.bias.astype(np.float32),)
     return [run(node, (x, weight, *bias)) for x in inputs]
 

@@ -7,10 +7,12 @@ arXiv 2201.11113 (nearest, both thresholds); Zhang & Saab, arXiv 2309.10975 (sto
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from arithmos.ir.interval import Interval
+from arithmos.quant.grid import clipped, nearest_whole
 
 Quantiser = Callable[[np.ndarray], np.ndarray]
 """Real levels, shape (groups, rows) or one that broadcasts against it -> whole numbers of that shape, as floats."""
@@ -25,12 +27,7 @@ def nearest(levels: Interval, *, odd: bool = False) -> Quantiser:
     Round to nearest ("msq") is this quantiser on the weights themselves, gpfq the same on what it feeds back.
     """
 
-    def quantise(x: np.ndarray) -> np.ndarray:
-        whole = x / 2 if odd else x + 0.5
-        np.floor(whole, out=whole)
-        return _clipped(2 * whole + 1 if odd else whole, levels)
-
-    return quantise
+    return partial(nearest_whole, levels=levels, odd=odd)
 
 
 def stochastic(levels: Interval, rng: np.random.Generator, *, odd: bool = False) -> Quantiser:
@@ -44,7 +41,7 @@ def stochastic(levels: Interval, rng: np.random.Generator, *, odd: bool = False)
         scaled = (x - 1) / 2 if odd else x
         whole = np.floor(scaled)
         whole += rng.random(x.shape) < scaled - whole
-        return _clipped(2 * whole + 1 if odd else whole, levels)
+        return clipped(2 * whole + 1 if odd else whole, levels)
 
     return quantise
 
@@ -105,10 +102,3 @@ def hard_steps(
     most = np.clip(np.floor(room), 0, max(WIDEST_GAP, last_level))
     gap = np.minimum(np.floor(last_level * lamb / below + 0.5), most)
     return largest / (last_level + gap), gap
-
-
-def _clipped(whole: np.ndarray, levels: Interval) -> np.ndarray:
-    """In place; np.clip takes longer than all of `nearest` does on the few numbers of a column."""
-    np.maximum(whole, levels.lo, out=whole)
-    np.minimum(whole, levels.hi, out=whole)
-    return whole

@@ -83,6 +83,14 @@ def rows_canvas(figure_class: Any, figure: Figure, n_panels: int, n_names: int =
     return picture, axes
 
 
+def framed(ax: Any) -> None:
+    """A panel with a grid behind what is drawn, and no ticks."""
+    ax.grid(linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.tick_params(length=0)
+    ax.minorticks_off()
+
+
 def ramp(colors: Theme, n: int) -> list[Any]:
     """n colours in order, each readable on the paper; one is the theme's first."""
     if n == 1:

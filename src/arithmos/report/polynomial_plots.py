@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from arithmos.extras import require
-from arithmos.report.canvas import WIDTH_IN, Theme, ramp, rows_canvas, with_bars
+from arithmos.report.canvas import WIDTH_IN, Theme, framed, ramp, rows_canvas, with_bars
 from arithmos.report.figure import Figure
 
 MOST_NAMED = 40
@@ -55,7 +55,7 @@ def _frame_curves(axes: Any, figure: Figure, colors: Theme) -> None:
     least = min(max(-row[5], row[6]) for row in figure.rows if row[1] == "logarithmic")
     axes[2, 1].set_ylim(bottom=max(least, smallest**1.25))
     for ax in axes.ravel():
-        _framed(ax)
+        framed(ax)
     for ax in axes[2]:
         ax.set_xlabel("x = u / B")
 
@@ -126,7 +126,7 @@ def _draw_front(figure_class: Any, figure: Figure, colors: Theme) -> Any:
     predicted = [row[2] for row in figure.rows]
     _label_logarithms(left.yaxis, min(predicted), max(predicted))
     for ax, label in ((left, "rms deviation of the outputs"), (right, "top-1 [%]")):
-        _framed(ax)
+        framed(ax)
         ax.set_xlabel("levels of all polynomials on the longest path")
         ax.set_ylabel(label)
     left.legend(frameon=False)
@@ -157,7 +157,7 @@ def _draw_sweep(figure_class: Any, figure: Figure, colors: Theme) -> Any:
         if column == 0:
             bottom.set_xticks([row[k] for row in figure.rows])
         for ax in (top, bottom):
-            _framed(ax)
+            framed(ax)
     axes[0, 0].set_ylabel("per cent of the images")
     axes[1, 0].set_ylabel("rms deviation of the outputs")
     axes[0, 1].legend(frameon=False, loc="lower right")
@@ -170,13 +170,6 @@ def _label_logarithms(axis: Any, least: float, most: float) -> None:
         ticker = require("matplotlib.ticker", "report")
         axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-
-
-def _framed(ax: Any) -> None:
-    ax.grid(linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
-    ax.minorticks_off()
 
 
 DRAWN: dict[str, Callable[[Any, Figure, Theme], Any]] = {

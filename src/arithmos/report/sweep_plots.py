@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from arithmos.extras import require
-from arithmos.report.canvas import WIDTH_IN, Theme, labelled_logarithms, ramp, rows_canvas, shortened
+from arithmos.report.canvas import WIDTH_IN, Theme, framed, labelled_logarithms, ramp, rows_canvas, shortened
 from arithmos.report.figure import Figure
 from arithmos.report.runs import bits_of
 
@@ -125,7 +125,7 @@ def _draw_sparsity(figure_class: Any, figure: Figure, colors: Theme) -> Any:
     ring = {"markersize": 10, "fillstyle": "none", "markeredgewidth": 0.9, "color": colors.ink}
     ax.plot([r[3] for r in ringed], [r[4] for r in ringed], "o", **ring)
     _float_lines(ax, [row[5] for row in figure.rows], colors)
-    _framed(ax)
+    framed(ax)
     ax.set_xlabel("zeros [%]")
     ax.set_ylabel("top-1 [%]")
     picture.draw_without_rendering()
@@ -189,7 +189,7 @@ def _panels(
     for line in axes:
         for ax in line:
             _float_lines(ax, exact, colors)
-            _framed(ax)
+            framed(ax)
         line[0].set_ylabel("top-1 [%]")
         line[-1].margins(y=0.08)
         if columns == 2:
@@ -250,13 +250,6 @@ def _frame(x: int, y: int, colors: Theme) -> Any:
     return patches.Rectangle(
         (x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=colors.second, linewidth=1.6, clip_on=False
     )
-
-
-def _framed(ax: Any) -> None:
-    ax.grid(linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=0)
-    ax.minorticks_off()
 
 
 DRAWN: dict[str, Callable[[Any, Figure, Theme], Any]] = {

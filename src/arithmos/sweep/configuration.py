@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from arithmos.errors import UsageError
@@ -116,12 +116,6 @@ def layers_of(graph: Graph) -> dict[str, list[str]]:
     """The names of its convolutions and linear layers as a recipe's overrides see them."""
     nodes = prepare(graph).nodes
     return {op: [node.output for node in nodes if node.op == op] for op in ("conv", "linear")}
-
-
-def plain(recipe: Recipe) -> dict[str, Any]:
-    """Every field of a recipe, overrides as ordinary tables."""
-    overrides = {pattern: dict(chosen) for pattern, chosen in recipe.overrides.items()}
-    return {f.name: getattr(recipe, f.name) for f in fields(Recipe)} | {"overrides": overrides}
 
 
 def _recipe(point: Mapping[str, Any], base: Mapping[str, Any], layers: Layers) -> tuple[Recipe | None, list[str]]:

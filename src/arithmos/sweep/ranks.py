@@ -1,9 +1,10 @@
-"""The rank of the right class among the outputs of a classifier: 0 where it is the prediction."""
+"""The ranks of the right classes in a float network, and what share of them lies in front."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from arithmos.evidence.ranks import ranks_in
 from arithmos.extras import require
 from arithmos.ir.graph import Graph
 
@@ -16,16 +17,6 @@ def ranks(graph: Graph, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     starts = range(0, len(images), BATCH)
     outputs = (network.outputs({graph.inputs[0]: images[s : s + BATCH]})[graph.outputs[0]] for s in starts)
     return np.concatenate([ranks_in(y, labels[s : s + BATCH]) for s, y in zip(starts, outputs, strict=True)])
-
-
-def ranks_in(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes come before the label: greater ones, equal ones before it (as argmax chooses), and NaN.
-
-    outputs: (images, classes); labels: (images,).
-    """
-    own = outputs[np.arange(len(labels)), labels][:, None]
-    before = (outputs == own) & (np.arange(outputs.shape[1]) < labels[:, None])
-    return np.asarray((~(outputs <= own) | before).sum(axis=1))
 
 
 def top(found: np.ndarray, k: int) -> float:

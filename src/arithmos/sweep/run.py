@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from arithmos.evidence.ranks import ranks_in
 from arithmos.extras import require
 from arithmos.ir.border import admit
 from arithmos.ir.graph import Graph
@@ -23,7 +24,7 @@ from arithmos.lower.recipe import Recipe
 from arithmos.lower.weights import weight_levels
 from arithmos.sweep.configuration import Configuration
 from arithmos.sweep.peak_memory import peak_mib, restart_peak
-from arithmos.sweep.ranks import BATCH, ranks, ranks_in, top
+from arithmos.sweep.ranks import BATCH, ranks, top
 from arithmos.sweep.shared import Shared, read
 from arithmos.targets import engine
 from arithmos.targets.target import preflight
